@@ -1,0 +1,41 @@
+# The menu. Every target works from a fresh clone with only Python 3.10+ (and its venv), make and the package index.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint format bench fuzz clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# A stamp instead of the folder: an interrupted installation is done again.
+$(VENV)/.installed: pyproject.toml worker/oppcloud_worker/__init__.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+install: $(VENV)/.installed  ## install the project and its tools into .venv
+
+demo: $(VENV)/.installed  ## run the example simulations through a real queue and real workers
+	$(BIN)/python -m pytest --oppcloud example_sims
+
+test: $(VENV)/.installed lint  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+test-fast: $(VENV)/.installed  ## the tests that need no process and no queue
+	$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/.installed  ## formatting, rules, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(BIN):$$PATH" $(BIN)/lint-imports
+
+format: $(VENV)/.installed  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .oppcloud build dist

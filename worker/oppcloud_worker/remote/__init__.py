@@ -1,0 +1,1 @@
+"""All of the worker that needs rq, redis or boto3."""

@@ -1,25 +1,31 @@
 """What travels between the plugin and a worker: a request to run, and the outcome of it.
 
-Standard library only: this module is read on both ends of the wire. The wire format is JSON; `to_json`
-and `from_json` of each message are the only places that know it. A value that does not fit raises
-`MessageError`, which names the field and what was found there.
+Standard library only: this module is read on both ends of the wire. The wire format is JSON
+(see `wire`); a value that does not fit raises `MessageError`, which names the field and what was found there.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .wire import MessageError, decode, encode
+
+__all__ = [
+    "PROTOCOL",
+    "Cause",
+    "Limits",
+    "MessageError",
+    "RecordedValue",
+    "ResultFile",
+    "RunOutcome",
+    "RunRequest",
+    "Verdict",
+]
+
 #: Changes when an old worker can no longer serve a new client or the reverse.
 PROTOCOL = 1
-
-
-class MessageError(ValueError):
-    """A message does not have the form that `PROTOCOL` prescribes."""
 
 
 class Verdict(enum.Enum):
@@ -122,12 +128,12 @@ class RunRequest:
 
     def to_json(self) -> dict[str, object]:
         """Return the message as JSON values."""
-        return _encode(self)
+        return encode(self)
 
     @classmethod
     def from_json(cls, data: object) -> RunRequest:
         """Read the message; raise `MessageError` where it does not fit."""
-        return _decode(cls, data)
+        return decode(cls, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,75 +210,9 @@ class RunOutcome:
 
     def to_json(self) -> dict[str, object]:
         """Return the message as JSON values."""
-        return _encode(self)
+        return encode(self)
 
     @classmethod
     def from_json(cls, data: object) -> RunOutcome:
         """Read the message; raise `MessageError` where it does not fit."""
-        return _decode(cls, data)
-
-
-def _encode(message: object) -> dict[str, object]:
-    """Turn a message into JSON values; fields that have their default are left out."""
-    data: dict[str, object] = {}
-    for item in dataclasses.fields(message):  # type: ignore[arg-type]  # only called with messages
-        value = getattr(message, item.name)
-        default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-        if value != default:
-            data[item.name] = _plain(value)
-    return data
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, enum.Enum):
-        return value.name
-    if dataclasses.is_dataclass(value):
-        return _encode(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-_Message = typing.TypeVar("_Message")
-
-
-def _decode(cls: type[_Message], data: object) -> _Message:
-    """Build a message of type `cls`, checking every field against its annotation."""
-    if not isinstance(data, dict):
-        raise MessageError(f"{cls.__name__}: an object was expected, found {data!r:.80}")
-    annotations = typing.get_type_hints(cls)
-    unknown = data.keys() - annotations.keys()
-    if unknown:
-        raise MessageError(f"{cls.__name__}: unknown field {min(map(str, unknown))!r}")
-    values = {name: _checked(annotations[name], value, f"{cls.__name__}.{name}") for name, value in data.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise MessageError(f"{cls.__name__}: {error}") from error
-
-
-def _checked(annotation: typing.Any, value: object, place: str) -> object:
-    """Return `value` as `annotation` wants it."""
-    origin = typing.get_origin(annotation)
-    if origin is types.UnionType:
-        options = typing.get_args(annotation)
-        if value is None and types.NoneType in options:
-            return None
-        return _checked(next(option for option in options if option is not types.NoneType), value, place)
-    if origin is tuple and isinstance(value, list):
-        inner = typing.get_args(annotation)[0]
-        return tuple(_checked(inner, item, f"{place}[{index}]") for index, item in enumerate(value))
-    if origin is Mapping and isinstance(value, dict):
-        return {_checked(str, key, place): _checked(str, item, f"{place}[{key!r}]") for key, item in value.items()}
-    if isinstance(annotation, type):
-        if dataclasses.is_dataclass(annotation):
-            return _decode(annotation, value)
-        if issubclass(annotation, enum.Enum) and isinstance(value, str) and value in annotation.__members__:
-            return annotation[value]
-        if annotation is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        if annotation in {str, int} and type(value) is annotation:
-            return value
-    raise MessageError(f"{place}: {getattr(annotation, '__name__', annotation)} was expected, found {value!r:.80}")
+        return decode(cls, data)

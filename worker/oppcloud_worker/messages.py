@@ -7,7 +7,7 @@ Standard library only: this module is read on both ends of the wire. The wire fo
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003  # read at run time by wire.decode
 from dataclasses import dataclass, field
 
 from .wire import MessageError, decode, encode

@@ -53,9 +53,8 @@ def main() -> None:
         folder = Path(name)
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "bare_plugin.py").write_text(BARE_PLUGIN)
-        print(
-            f"{'runs':>7} {'bare plugin':>12} {'pytest-oppcloud':>16} {'ratio':>7}   (pytest --co -q, median wall seconds)"
-        )
+        print("median wall seconds of `pytest --co -q`")
+        print(f"{'runs':>7} {'bare plugin':>12} {'pytest-oppcloud':>16} {'ratio':>7}")
         for size in options.sizes:
             (folder / "items.empty").write_text(str(size))
             (folder / "omnetpp.ini").write_text(INI_FILE.format(outer=size // 100))

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Sample, in_turn, median_cpu, median_ratio, median_wall
@@ -26,16 +27,29 @@ repeat = {runs}
 """
 
 
-def prepare(folder: Path) -> list[str]:
-    """Copy the example into `folder`, build it if possible, and return the words that start it there."""
+@dataclass(frozen=True)
+class Campaign:
+    """The model that is run."""
+
+    folder: Path
+    #: The words that start it there.
+    program: list[str]
+    network: str
+    cores: int
+
+
+def prepare(folder: Path, cores: int) -> Campaign:
+    """Copy the example into `folder` and build it if possible."""
     ignore = shutil.ignore_patterns("baselines", "results", "out", "Makefile", "__pycache__")
     shutil.copytree(EXAMPLES, folder / "example_sims", ignore=ignore)
     model = folder / "example_sims" / "mm1"
     if shutil.which("opp_makemake"):
         for command in (["opp_makemake", "-f", "-o", "mm1"], ["make", "MODE=release"]):
             subprocess.run(command, cwd=model, check=True, capture_output=True)
-        return ["./mm1"]
-    return [sys.executable, "mm1.py"]
+        program = ["./mm1"]
+    else:
+        program = [sys.executable, "mm1.py"]
+    return Campaign(folder=model, program=program, network=network_of(model), cores=cores)
 
 
 def network_of(model: Path) -> str:
@@ -52,21 +66,18 @@ def main() -> None:
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
-        program = prepare(Path(name))
-        model = Path(name) / "example_sims" / "mm1"
-        network = network_of(model)
-        print(f"program: {' '.join(program)}, {cores} cores; median wall seconds (CPU seconds)")
-        results = {size: measure(model, program, network, size, options.rounds, cores) for size in options.sizes}
+        campaign = prepare(Path(name), cores)
+        print(f"program: {' '.join(campaign.program)}, {cores} cores; median wall seconds (CPU seconds)")
+        results = {size: measure(campaign, size, options.rounds) for size in options.sizes}
     report(results)
 
 
-def measure(
-    model: Path, program: list[str], network: str, size: int, rounds: int, cores: int
-) -> dict[str, list[Sample]]:
+def measure(campaign: Campaign, size: int, rounds: int) -> dict[str, list[Sample]]:
     """Measure all ways to run `size` runs."""
-    (model / "omnetpp.ini").write_text(INI_FILE.format(network=network, runs=size))
+    model, cores = campaign.folder, campaign.cores
+    (model / "omnetpp.ini").write_text(INI_FILE.format(network=campaign.network, runs=size))
     shutil.rmtree(model / "baselines", ignore_errors=True)
-    words = " ".join(program)
+    words = " ".join(campaign.program)
     line = f"{words} -s -u Cmdenv -r {{}} --result-dir=/tmp/oppcloud-bench-$$ > /dev/null; rm -r /tmp/oppcloud-bench-$$"
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--opp-all", "omnetpp.ini"]
     # The baselines that all pytest commands compare with.
@@ -78,7 +89,7 @@ def measure(
         "xargs -P1": ["sh", "-c", f"seq 0 {size - 1} | xargs -P1 -I{{}} sh -c '{line}'"],
         "pytest": pytest,
     }
-    if shutil.which("opp_runall") and program == ["./mm1"]:
+    if shutil.which("opp_runall") and campaign.program == ["./mm1"]:
         commands["opp_runall"] = ["opp_runall", f"-j{cores}", "-b1", "./mm1", "--result-dir=/tmp/oppcloud-bench-all"]
     return in_turn(commands, model, rounds)
 

@@ -25,9 +25,7 @@ _MAX_LINES = 1000
 _MAX_LINE = 64 * 1024
 _MARKED = re.compile(rb"^<!> .*$", re.MULTILINE)
 
-_END = re.compile(
-    r"<!> (?P<text>(?!Error: |Warning: |Error in ).+?) -- (?:in .+, )?at t=(?P<time>\S+), event #(?P<event>\d+)\Z"
-)
+_END = re.compile(r"<!> (?P<text>(?!Error: |Warning: ).+?) -- (?:in .+, )?at t=(?P<time>\S+), event #(?P<event>\d+)\Z")
 _VERDICT = re.compile(
     r"<!> (?:Error: )?Fingerprint (?:"
     r"successfully verified: (?P<verified>.+)|"
@@ -65,8 +63,11 @@ class FingerprintVerdict:
 class Console:
     """One output stream: the first and the last part of it go to a file, all of it is searched."""
 
-    def __init__(self, path: Path, limit: int) -> None:
-        """Write to `path`, of which at most about `limit` bytes are kept; 0 keeps all."""
+    def __init__(self, path: Path, limit: int, *, after_end: bool = True) -> None:
+        """Write to `path`, of which at most about `limit` bytes are kept; 0 keeps all.
+
+        With `after_end`, marked lines count only from the first end line on: the stream is that of end lines.
+        """
         self._file: IO[bytes] = path.open("wb")
         self._path = path
         self._head_left = limit // 2 if limit else None
@@ -76,8 +77,9 @@ class Console:
         self._dropped = 0
         self._unfinished = b""
         self._text: str | None = None
-        #: Marked lines in their order, from the first one that looks like an end line.
+        #: Marked lines in their order.
         self._lines: list[str] = []
+        self._after_end = after_end
         #: More marked lines than are kept.
         self.overflowing = False
         self.size = 0
@@ -117,7 +119,7 @@ class Console:
     def _keep(self, line: bytes) -> None:
         text = _decode(line)
         # Verdicts before the end of the event loop are the model's own.
-        if self._lines or _END.match(text):
+        if self._lines or not self._after_end or _END.match(text):
             if len(self._lines) < _MAX_LINES:
                 self._lines.append(text)
             else:
@@ -157,7 +159,7 @@ class Console:
 
     @property
     def verdicts(self) -> list[FingerprintVerdict]:
-        """All fingerprint verdicts after the first end line."""
+        """All fingerprint verdicts, where they count."""
         return [verdict for line in self._lines if (verdict := read_verdict(line))]
 
     @property
@@ -178,8 +180,8 @@ class Console:
 
     @property
     def has_last_word(self) -> bool:
-        """Tell whether the output ends as OMNeT++'s does without `-s`."""
-        return self.text.endswith("\nEnd.\n")
+        """Tell whether OMNeT++ took its leave after all else it had to say, as it does without `-s`."""
+        return self.text.rfind("\nEnd.\n") > self.text.rfind("\n<!> ")
 
     @property
     def last_status(self) -> str:

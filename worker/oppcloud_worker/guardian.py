@@ -43,15 +43,9 @@ class ControlClosed(Exception):  # noqa: N818  # an event, not an error
 
 def _prctl(option: int, value: int) -> bool:
     """Call prctl(2); return whether it worked."""
-    import ctypes  # noqa: PLC0415  # only here, and only on Linux
+    import ctypes  # noqa: PLC0415  # only here, and only on Linux; the first call is before any fork
 
-    global _libc  # noqa: PLW0603  # loaded once, before any fork
-    if _libc is None:
-        _libc = ctypes.CDLL(None, use_errno=True)
-    return bool(_libc.prctl(option, value, 0, 0, 0) == 0)
-
-
-_libc = None
+    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
 
 
 class Control:
@@ -93,7 +87,7 @@ class Control:
             raise ControlClosed from None
 
 
-def pack(message: object) -> bytes:
+def pack(message: dict[str, object] | str) -> bytes:
     """Return `message` as it travels."""
     data = marshal.dumps(message)
     return len(data).to_bytes(4, "big") + data
@@ -155,7 +149,9 @@ class Job:
             os.chdir(self.order["directory"])
             phase = "program"
             command = self.order["command"]
-            os.execvpe(command[0], command, {**self.order["environment"], os.fsencode(MARK): os.fsencode(self.mark)})
+            os.execvpe(  # noqa: S606  # a list of words, no shell
+                command[0], command, {**self.order["environment"], os.fsencode(MARK): os.fsencode(self.mark)}
+            )
         except OSError as error:
             trouble = {"phase": phase, "errno": error.errno, "text": os.strerror(error.errno or 0)}
             os.write(writer, marshal.dumps(trouble))
@@ -321,7 +317,7 @@ class Supervisor:
                 os.read(self._wake, 4096)
 
     def _descendants(self, job: Job) -> set[int]:
-        return _by_ps(job) if self._use_ps else _by_proc()
+        return by_ps(job.mark, job.groups) if self._use_ps else _by_proc()
 
 
 def _kill(pid: int, number: int) -> None:
@@ -347,8 +343,8 @@ def _by_proc() -> set[int]:
     return _below(parents, {os.getpid()})
 
 
-def _by_ps(job: Job) -> set[int]:
-    """Return all processes of the job as ps tells them: by parent, process group or mark."""
+def by_ps(mark: str, groups: set[int]) -> set[int]:
+    """Return all processes of a job as ps tells them: by mark, process group or parent; add to `groups`."""
     import subprocess  # noqa: PLC0415  # slow to import, and needed where there is no subreaper only
 
     # Both show the environment after the command, for the user's own processes.
@@ -362,18 +358,45 @@ def _by_ps(job: Job) -> set[int]:
     ).stdout
     parents: dict[int, int] = {}
     found: set[int] = set()
-    mark = f"{MARK}={job.mark}".encode()
+    sign = f"{MARK}={mark}".encode()
     for line in output.splitlines():
         words = line.split(None, 4)
         if len(words) < 4 or words[3].startswith(b"Z"):
             continue
         pid, parent, group = map(int, words[:3])
         parents[pid] = parent
-        if pid != os.getpid() and (group in job.groups or (len(words) == 5 and mark in words[4])):
+        if pid != os.getpid() and (group in groups or (len(words) == 5 and sign in words[4])):
             found.add(pid)
             # What has a group of its own may have children that lost their mark.
-            job.groups.add(group)
+            groups.add(group)
     return found | _below(parents, found)
+
+
+def by_environment(mark: str) -> set[int]:
+    """Return all processes that bear the mark in their environment, as Linux's /proc tells."""
+    sign = f"{MARK}={mark}".encode()
+    found = set()
+    for name in os.listdir("/proc"):  # noqa: PTH208  # no pathlib here
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
+                    if sign in file.read().split(b"\0"):
+                        found.add(int(name))
+            except OSError:
+                # Gone, or another user's.
+                continue
+    return found
+
+
+def end_marked(mark: str) -> None:
+    """Kill all that bears the mark: for the near side, when the guardian itself was killed."""
+    deadline = time.monotonic() + PATIENCE
+    while alive := by_environment(mark) if _LINUX else by_ps(mark, set()):
+        for pid in alive:
+            _kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.005)
 
 
 def _below(parents: dict[int, int], roots: set[int]) -> set[int]:

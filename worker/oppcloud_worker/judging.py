@@ -32,7 +32,7 @@ _SIM_TIME_OVER = "Simulation time limit reached"
 _RUN_LIMITS = ("CPU time limit reached", "Realtime limit reached")
 _SIGNALLED = "SIGINT or SIGTERM received, exiting"
 _INTERRUPTED = "Scheduler interrupted while waiting"
-#: An error that says that there is nothing to run, in OMNeT++'s words (src/cmdenv/cmdenv.cc, src/sim/ccomponenttype.cc).
+#: Errors that say that there is nothing to run, in OMNeT++'s words (src/cmdenv/cmdenv.cc, src/sim/csimulation.cc).
 _NOT_RUNNABLE = re.compile(
     r"The simulation attempted to prompt for user input"
     r"|No network specified \(missing or empty network= configuration option\)"
@@ -40,9 +40,9 @@ _NOT_RUNNABLE = re.compile(
 )
 _OUT_OF_MEMORY = re.compile(r"std::bad_alloc|^MemoryError\b|Cannot allocate memory", re.MULTILINE)
 _OUT_OF_SPACE = re.compile(r"No space left on device|File too large|Disk quota exceeded")
+#: What the dynamic loaders of Linux and macOS print.
 _LOADER = re.compile(
-    r".*(?:error while loading shared libraries|symbol lookup error|Library not loaded|Symbol not found|"
-    r"Cannot load library '|cannot execute|not found|Permission denied).*"
+    r".*(?:error while loading shared libraries|symbol lookup error|Library not loaded|Symbol not found).*"
 )
 
 
@@ -74,7 +74,8 @@ def judge(request: RunRequest, end: ProcessEnd, stdout: Console, stderr: Console
         return _never_started(request, end.trouble)
     end_lines = stdout.end_lines
     last = end_lines[-1] if end_lines else None
-    verdicts = [*stdout.verdicts, *stderr.verdicts]
+    # OMNeT++ 7.0 tells a mismatch as an error; otherwise standard error is no place for verdicts.
+    verdicts = [*stdout.verdicts, *(stderr.verdicts if end.exit_code else [])]
     try:
         _check_signals(request, end, stdout, stderr)
         _check_exit(end, stdout, stderr, last)
@@ -127,33 +128,44 @@ def _check_signals(request: RunRequest, end: ProcessEnd, stdout: Console, stderr
 
 def _check_exit(end: ProcessEnd, stdout: Console, stderr: Console, last: EndLine | None) -> None:
     """Raise for every exit code but 0, and for errors that were told in spite of a 0."""
-    errors = [*stderr.errors, *(stdout.errors if end.exit_code else [])]
+    # With `-m` and for errors in the options, OMNeT++ tells them on standard output.
+    errors = stderr.errors or (stdout.errors if end.exit_code else [])
     if last is not None and end.exit_code == 1 and len(errors) == 1 and errors[0].startswith("Fingerprint mismatch!"):
         # OMNeT++ 7.0: a run that is complete but for its fingerprints.
         return
     if errors:
-        text = "\n".join(dict.fromkeys(errors))
-        if _OUT_OF_MEMORY.search(text):
-            raise _RedError(Cause.OUT_OF_MEMORY, text)
-        if _OUT_OF_SPACE.search(text):
-            raise _RedError(Cause.OUT_OF_SPACE, text)
-        if _NOT_RUNNABLE.match(errors[0]):
-            raise _RedError(Cause.NOT_RUNNABLE, errors[0])
-        if errors[0].startswith("Cannot load library '"):
-            raise _RedError(Cause.PROGRAM_MISSING, errors[0])
-        raise _RedError(Cause.MODEL_ERROR, text)
-    code = end.exit_code or 0
-    if code == 0:
-        return
-    _check_memory(stderr)
-    loader = _LOADER.search(stderr.text[-4000:])
+        raise _error_told(errors)
+    if end.exit_code:
+        _check_memory(stderr)
+        raise _silent_exit(end.exit_code, stderr, last)
+
+
+def _error_told(errors: list[str]) -> _RedError:
+    """Return what errors in OMNeT++'s words mean."""
+    text = "\n".join(dict.fromkeys(errors))
+    if _OUT_OF_MEMORY.search(text):
+        return _RedError(Cause.OUT_OF_MEMORY, text)
+    if _OUT_OF_SPACE.search(text):
+        return _RedError(Cause.OUT_OF_SPACE, text)
+    if all(map(_NOT_RUNNABLE.match, errors)):
+        return _RedError(Cause.NOT_RUNNABLE, text)
+    if errors[0].startswith("Cannot load library '"):
+        return _RedError(Cause.PROGRAM_MISSING, text)
+    return _RedError(Cause.MODEL_ERROR, text)
+
+
+def _silent_exit(code: int, stderr: Console, last: EndLine | None) -> _RedError:
+    """Return what an exit code means that OMNeT++ told no error for."""
     if code in {126, 127} and last is None:
-        raise _RedError(Cause.PROGRAM_MISSING, loader[0] if loader else f"exit code {code}, as of a missing program")
+        # As a shell and the dynamic loader of Linux tell it.
+        return _RedError(Cause.PROGRAM_MISSING, f"exit code {code}, as of a missing program{_last_words(stderr)}")
     if last is not None and last.text == _SIGNALLED:
-        raise _RedError(Cause.CRASH, f"ended by a signal that we did not send: {last.line}")
+        return _RedError(Cause.CRASH, f"ended by a signal that we did not send: {last.line}")
     if code > 128 and last is None and code - 128 in set(signal.valid_signals()):
-        raise _RedError(Cause.CRASH, f"exit code {code}, as a shell tells {_signal_name(code - 128)}")
-    raise _RedError(Cause.NO_END, f"exit code {code} without a word of OMNeT++ about it{_last_words(stderr)}")
+        return _RedError(Cause.CRASH, f"exit code {code}, as a shell tells {_signal_name(code - 128)}")
+    if _OUT_OF_SPACE.search(stderr.tail):
+        return _RedError(Cause.OUT_OF_SPACE, f"exit code {code}{_last_words(stderr)}")
+    return _RedError(Cause.NO_END, f"exit code {code} without a word of OMNeT++ about it{_last_words(stderr)}")
 
 
 def _check_memory(stderr: Console) -> None:
@@ -188,9 +200,6 @@ def _only_record(results: Path) -> RunRecord:
     if not files:
         raise _RedError(Cause.RESULT_DAMAGED, f"the run completed, but there is no .sca file in {results}")
     try:
-        for file in files:
-            if file.is_symlink() or not file.is_file():
-                raise ResultError("not a regular file", file)
         records = [record for file in files for record in read_results(file)]
     except (ResultError, OSError) as error:
         raise _RedError(Cause.RESULT_DAMAGED, str(error)) from error
@@ -227,20 +236,27 @@ def _check_record(request: RunRequest, record: RunRecord, results: Path) -> None
 
 
 def _check_config(request: RunRequest, keys: tuple[str, ...], record: RunRecord, results: Path) -> None:
-    """Raise unless the configuration lines are those expected, plus what `execute` put on the command line."""
+    """Raise unless the configuration lines are those expected, and that of the result folder."""
     found = list(record.config)
-    ours = [("result-dir", str(results))]
-    if request.fingerprint is not None:
-        ours.append(("fingerprint", request.fingerprint))
-    for entry in ours:
-        if entry not in found:
-            raise _wrong_run(f"no line 'config {entry[0]}' that tells {entry[1]!r}")
-        found.remove(entry)
+    own = ("result-dir", str(results))
+    if own in found:
+        found.remove(own)
+    elif keys:
+        raise _wrong_run(f"no line 'config {own[0]}' tells {own[1]}")
     found_keys = tuple(key for key, _ in found)
     if found_keys != keys:
-        missing = [key for key in keys if key not in found_keys] or [key for key in found_keys if key not in keys]
-        example = f", among them {missing[0]!r}" if missing else " in another order or number"
-        raise _wrong_run(f"{len(found_keys)} configuration keys instead of {len(keys)}{example}")
+        missing = [key for key in keys if key not in found_keys]
+        unknown = [key for key in found_keys if key not in keys]
+        difference = (
+            f"{missing[0]!r} is missing"
+            if missing
+            else f"{unknown[0]!r} was not expected"
+            if unknown
+            else f"there are {len(found_keys)} instead of {len(keys)}, or they come in another order"
+        )
+        raise _wrong_run(f"of its configuration keys, {difference}")
+    if request.fingerprint is not None and "fingerprint" in keys and ("fingerprint", request.fingerprint) not in found:
+        raise _wrong_run(f"no line 'config fingerprint' tells {request.fingerprint}")
 
 
 def _wrong_run(message: str) -> _RedError:

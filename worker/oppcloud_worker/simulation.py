@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from .console import Console
 from .judging import VOLATILE_ATTRIBUTES, judge
 from .messages import Cause, ResultFile, RunOutcome, RunRequest
-from .supervision import GuardianLostError, Stop, guardian
+from .supervision import GuardianLostError, Program, Stop, guardian
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +37,7 @@ STDERR = "stderr.txt"
 _MAX_FILES = 10_000
 
 
-def execute(
+def execute(  # noqa: PLR0913  # one task, six things to say about it
     request: RunRequest,
     directory: Path,
     *,
@@ -78,7 +78,7 @@ def execute(
     if stop is not None and stop.is_set():
         return replace(blank, cause=Cause.STOPPED, message="stopped before the start")
     stdout = Console(directory / STDOUT, request.limits.output)
-    stderr = Console(directory / STDERR, request.limits.output)
+    stderr = Console(directory / STDERR, request.limits.output, after_end=False)
 
     def take_output(data: bytes) -> None:
         stdout.feed(data)
@@ -88,10 +88,12 @@ def execute(
     try:
         with guardian() as lent:
             end = lent.run(
-                command,
-                directory=place,
-                environment={**(os.environ if environment is None else environment), **request.environment},
-                limits=request.limits,
+                Program(
+                    command=command,
+                    directory=place,
+                    environment={**(os.environ if environment is None else environment), **request.environment},
+                    limits=request.limits,
+                ),
                 on_stdout=take_output,
                 on_stderr=stderr.feed,
                 stop=stop,

@@ -44,6 +44,31 @@ class GuardianLostError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run."""
+
+    command: tuple[str, ...]
+    #: Absolute.
+    directory: Path
+    #: All of its environment.
+    environment: Mapping[str, str]
+    limits: Limits
+
+    def order(self, mark: str) -> dict[str, object]:
+        """Return the job as the guardian takes it."""
+        limits = self.limits
+        return {
+            "command": [os.fsencode(word) for word in self.command],
+            "directory": os.fsencode(self.directory),
+            "environment": {os.fsencode(name): os.fsencode(value) for name, value in self.environment.items()},
+            "limits": {"cpu_time": limits.cpu_time, "memory": limits.memory, "file_size": limits.file_size},
+            "timeout": limits.timeout,
+            "grace": GRACE,
+            "mark": mark,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """What kept the program from starting."""
 
@@ -119,7 +144,7 @@ class Guardian:
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-E", far_side.__file__, *(["--ps"] if use_ps else [])],
-                stdin=far,
+                stdin=far.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
@@ -131,7 +156,7 @@ class Guardian:
     @property
     def pid(self) -> int:
         """Return the process id of the guardian."""
-        return self._process.pid
+        return int(self._process.pid)
 
     @property
     def usable(self) -> bool:
@@ -140,38 +165,38 @@ class Guardian:
 
     def run(
         self,
-        command: Sequence[str],
+        program: Program,
         *,
-        directory: Path,
-        environment: Mapping[str, str],
-        limits: Limits,
         on_stdout: Callable[[bytes], None],
         on_stderr: Callable[[bytes], None],
         stop: Stop | None = None,
     ) -> ProcessEnd:
-        """Run a command to its end, handing its output on as it comes.
+        """Run a program to its end, handing its output on as it comes.
 
         Raises `GuardianLostError`. Whatever else is raised meanwhile (KeyboardInterrupt above all), the guardian is
         closed and everything it watched is killed before the exception goes on.
         """
         mark = f"{os.getpid()}-{os.urandom(8).hex()}"
-        order = {
-            "command": [os.fsencode(word) for word in command],
-            "directory": os.fsencode(directory),
-            "environment": {os.fsencode(name): os.fsencode(value) for name, value in environment.items()},
-            "limits": {"cpu_time": limits.cpu_time, "memory": limits.memory, "file_size": limits.file_size},
-            "timeout": limits.timeout,
-            "grace": GRACE,
-            "mark": mark,
-        }
         try:
             with contextlib.ExitStack() as stack:
                 stdout, far_stdout = _pipe(stack)
                 stderr, far_stderr = _pipe(stack)
-                self._send(far_side.pack(order), [far_stdout, far_stderr])
-                os.close(far_stdout)
-                os.close(far_stderr)
-                return self._attend({stdout: on_stdout, stderr: on_stderr}, limits.timeout, stop)
+                try:
+                    self._send(far_side.pack(program.order(mark)), [far_stdout, far_stderr])
+                finally:
+                    os.close(far_stdout)
+                    os.close(far_stderr)
+                consumers = {stdout: on_stdout, stderr: on_stderr}
+                end = self._attend(consumers, program.limits.timeout, stop)
+                # No process is left that could write: what is in the pipes now is all there will be.
+                for descriptor, consumer in consumers.items():
+                    while _pass_on(descriptor, consumer):
+                        pass
+                return end
+        except GuardianLostError:
+            self.close()
+            far_side.end_marked(mark)
+            raise
         except BaseException:
             self.close()
             raise
@@ -183,35 +208,29 @@ class Guardian:
         except OSError as error:
             raise GuardianLostError(f"the guardian of the simulations is gone: {error}") from error
 
-    def _attend(self, streams: dict[int, Callable[[bytes], None]], timeout: float, stop: Stop | None) -> ProcessEnd:
-        """Pass output on until the guardian tells the end; then take what is still in the pipes."""
+    def _attend(self, consumers: dict[int, Callable[[bytes], None]], timeout: float, stop: Stop | None) -> ProcessEnd:
+        """Pass output on until the guardian tells the end."""
         answer = b""
         deadline = time.monotonic() + timeout + LAST_RESORT if timeout else None
         with selectors.DefaultSelector() as selector:
-            for descriptor in streams:
-                selector.register(descriptor, selectors.EVENT_READ)
             selector.register(self._socket, selectors.EVENT_READ)
+            for descriptor in consumers:
+                selector.register(descriptor, selectors.EVENT_READ)
             if stop is not None:
                 selector.register(stop, selectors.EVENT_READ)
-            while True:
-                patience = None if deadline is None else max(0.0, deadline - time.monotonic())
-                ready = selector.select(patience)
-                if not ready and patience == 0.0:
-                    raise GuardianLostError(f"the guardian of the simulations did not answer for {LAST_RESORT:g} s")
-                for key, _ in ready:
+            while not _complete(answer):
+                patience = None if deadline is None else deadline - time.monotonic()
+                if patience is not None and patience <= 0:
+                    raise GuardianLostError("the guardian of the simulations does not answer")
+                for key, _ in selector.select(patience):
                     if key.fileobj is self._socket:
                         answer += self._receive()
                     elif key.fileobj is stop:
                         selector.unregister(key.fileobj)
                         deadline = time.monotonic() + LAST_RESORT
                         self._send(far_side.pack("stop"))
-                    elif not _pass_on(key.fd, streams[key.fd]):
+                    elif not _pass_on(key.fd, consumers[key.fd]):
                         selector.unregister(key.fd)
-                if len(answer) >= 4 and len(answer) == 4 + int.from_bytes(answer[:4], "big"):
-                    break
-        for descriptor, consumer in streams.items():
-            while _pass_on(descriptor, consumer):
-                pass
         return _process_end(answer[4:])
 
     def _receive(self) -> bytes:
@@ -235,6 +254,11 @@ class Guardian:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _complete(answer: bytes) -> bool:
+    """Tell whether a message is complete."""
+    return len(answer) >= 4 and len(answer) >= 4 + int.from_bytes(answer[:4], "big")
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:

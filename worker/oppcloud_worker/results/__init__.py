@@ -6,6 +6,7 @@ OMNeT++ writes it raises `ResultError` with file and line.
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from . import sqlite, text
@@ -25,7 +26,10 @@ def read_results(path: Path) -> tuple[RunRecord, ...]:
 
     Raises `ResultError` if the file is damaged or no result file, OSError if it cannot be read.
     """
-    size = path.stat().st_size
+    information = path.lstat()
+    if not stat.S_ISREG(information.st_mode):
+        raise ResultError("not a regular file", path)
+    size = information.st_size
     if size > MAX_SIZE:
         raise ResultError(f"{size} bytes are more than the {MAX_SIZE} that are read", path)
     with path.open("rb") as file:

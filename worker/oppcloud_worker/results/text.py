@@ -14,7 +14,7 @@ from oppcloud_worker.messages import RecordedValue
 from .record import COMMON_FIELDS, UNWEIGHTED_FIELDS, WEIGHTED_FIELDS, ResultError, RunRecord, head_trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 _WORD = re.compile(r'[ \t]*(?:"((?:[^"\\]|\\.)*)"(?![^ \t])|([^ \t"][^ \t]*))')
@@ -127,22 +127,25 @@ class _Reader:
             match words:
                 case ["scalar", module, name, value]:
                     yield RecordedValue(kind="scalar", module=module, name=name, value=self._number(value))
-                    words = self._words()
                 case ["par", module, name, value]:
                     yield RecordedValue(kind="par", module=module, name=name, value=value)
-                    words = self._words()
                 case ["statistic", module, name]:
                     yield from self._fields(module, name)
-                    words = self._words()
-                case [kind, *_]:
-                    raise self._error(f"an item was expected, found {kind!r:.60} with {len(words) - 1} words")
-            while words[:1] == ["attr"]:
-                if len(words) != 3:
-                    raise self._error(f"'attr' has {len(words) - 1} words instead of 2")
-                yield RecordedValue(kind="attr", module=module, name=name, field=words[1], value=words[2])
-                words = self._words()
+                case [kind, *rest]:
+                    raise self._error(f"an item was expected, found {kind!r:.60} with {len(rest)} words")
+                case _:  # pragma: no cover  # the loop ends at a line without words
+                    return
+            words = yield from self._attributes(module, name)
             if words[:1] == ["bin"]:
                 words = yield from self._bins(module, name, words)
+
+    def _attributes(self, module: str, name: str) -> Generator[RecordedValue, None, list[str]]:
+        """Give the attributes of an item; return the words of the line after them."""
+        while (words := self._words())[:1] == ["attr"]:
+            if len(words) != 3:
+                raise self._error(f"'attr' has {len(words) - 1} words instead of 2")
+            yield RecordedValue(kind="attr", module=module, name=name, field=words[1], value=words[2])
+        return words
 
     def _fields(self, module: str, name: str) -> Iterator[RecordedValue]:
         """Give the fields of a statistic: all of them, in OMNeT++'s order."""
@@ -160,7 +163,7 @@ class _Reader:
                 kind="statistic", module=module, name=name, field=words[1], value=self._number(words[2])
             )
 
-    def _bins(self, module: str, name: str, words: list[str]) -> Iterator[RecordedValue]:
+    def _bins(self, module: str, name: str, words: list[str]) -> Generator[RecordedValue, None, list[str]]:
         """Give the bins of a histogram, the first of which is `words`; return the words of the line after them."""
         edge = None
         while words[:1] == ["bin"]:

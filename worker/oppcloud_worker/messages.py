@@ -106,8 +106,8 @@ class RunRequest:
     name: str
     #: First words of the command line. A first word with a slash is a path, relative to `directory`.
     program: tuple[str, ...]
-    #: The rest of the command line, without `--fingerprint` and `--result-dir`, which `execute` adds. `{results}` stands
-    #: for the folder of the result files.
+    #: The rest of the command line, without `--fingerprint` and `--result-dir`: `execute` adds those. `{results}`
+    #: stands for the folder of the result files.
     arguments: tuple[str, ...]
     #: Working directory: absolute, or relative to the unpacked content where `content` is given.
     directory: str

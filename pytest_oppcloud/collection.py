@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +20,14 @@ from .errors import LocatedError
 from .inifile import read_ini
 from .items import SimulationItem, shown
 from .naming import escaped, run_name
-from .project import Program, Project, find_program, find_project_file
+from .project import Program, ProgramWish, Project, find_program, find_project_file
 from .runs import expand
 from .session import NOTES_KEY, PROJECTS_KEY
 from .settings import SETTINGS_KEY, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from .inifile import ConfigInfo, IniContents
     from .runs import Run
 
@@ -53,7 +54,7 @@ def collect_file(file_path: Path, parent: pytest.Collector) -> IniFile | None:
     named = file_path.suffix == ".ini" and parent.session.isinitpath(file_path)
     if not named and (not _matches(file_path, parent) or _is_foreign(file_path, parent.config)):
         return None
-    return IniFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+    return IniFile.from_parent(parent, path=file_path)
 
 
 def _matches(path: Path, parent: pytest.Collector) -> bool:
@@ -179,7 +180,7 @@ class ConfigCollector(pytest.Collector):
 
     @cached_property
     def plan(self) -> RunPlan:
-        """What is decided for all runs of the config; raise `ProgramMissing` if nothing can run them."""
+        """What is decided for all runs of the config; raise `ProgramMissingError` if nothing can run them."""
         settings = self.config.stash[SETTINGS_KEY]
         project = self.parent.project
         chosen = project.settings(self.info.name)
@@ -197,16 +198,18 @@ class ConfigCollector(pytest.Collector):
 
     @cached_property
     def program(self) -> Program:
-        """The program that simulates the runs; raise `ProgramMissing` if there is none."""
+        """The program that simulates the runs; raise `ProgramMissingError` if there is none."""
         settings = self.config.stash[SETTINGS_KEY]
         chosen = self.parent.project.settings(self.info.name)
         return find_program(
-            self.parent.project,
-            chosen,
-            self.parent.path.parent,
-            mode=settings.mode.value or chosen.mode or "",
-            name=settings.program.value,
-            top=self.config.rootpath,
+            ProgramWish(
+                project=self.parent.project,
+                settings=chosen,
+                folder=self.parent.path.parent,
+                mode=settings.mode.value or chosen.mode or "",
+                name=settings.program.value,
+                top=self.config.rootpath,
+            )
         )
 
     @property

@@ -7,16 +7,18 @@ the run's `settings`, which stand in its baseline. Pure: no pytest, nothing is s
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Limits, RunRequest
+from oppcloud_worker.simulation import RESULTS
 
 from .project import UNLIMITED, Program, RunSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from pytest_oppcloud.runs import Run
 
 #: Options for a run that nobody looks at; none of them touches what is simulated or recorded.
@@ -35,8 +37,14 @@ DECISIVE_OPTIONS = (
     "simtime-resolution",
     "warmup-period",
 )
-#: Where the ini file names other result files than those that are looked for.
-RESULT_FILE_OPTIONS = ("output-scalar-file", "output-vector-file", "eventlog-file", "snapshot-file")
+#: Where an ini file names files of its own, they are put into the result folder of the run instead, which the worker
+#: puts for `{results}`.
+_RESULT_FILES = {
+    "eventlog-file": f"{RESULTS}/run.elog",
+    "output-scalar-file": f"{RESULTS}/run.sca",
+    "output-vector-file": f"{RESULTS}/run.vec",
+    "snapshot-file": f"{RESULTS}/run.sna",
+}
 DEFAULT_INGREDIENTS = "tplx"
 
 
@@ -99,7 +107,7 @@ def command_line_entries(plan: RunPlan, run: Run) -> dict[str, str]:
     if plan.sim_time_limit not in {"", UNLIMITED}:
         entries["sim-time-limit"] = plan.sim_time_limit
     entries.update(plan.overrides)
-    return entries
+    return entries | {name: file for name, file in _RESULT_FILES.items() if run.option(name) is not None}
 
 
 def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
@@ -107,8 +115,8 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
     settings = {name: value for name in DECISIVE_OPTIONS if (value := run.option(name)) is not None}
     quiet = dict(_QUIET)
     for key, value in command_line_entries(plan, run).items():
-        if quiet.get(key) != value and key != "fingerprint":
-            settings[key] = value
+        if quiet.get(key) != value and key != "fingerprint" and key not in _RESULT_FILES:
+            settings[key] = value  # noqa: PERF403 - a comprehension would hide the condition
     settings.setdefault("sim-time-limit", UNLIMITED)
     return dict(sorted(settings.items()))
 
@@ -175,7 +183,7 @@ def _ned_path(plan: RunPlan, run: Run) -> str:
 
 def plain_command(request: RunRequest) -> str:
     """Return the request as a line for a shell, as one would start the simulation by hand."""
-    words = [*request.program, *request.arguments]
+    words = [*request.program, *(word for word in request.arguments if RESULTS not in word)]
     if request.fingerprint:
         words.append(f"--fingerprint={request.fingerprint}")
     assignments = [f"{name}={shlex.quote(value)}" for name, value in request.environment.items()]

@@ -10,11 +10,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .project import Program, Project
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .project import Program, Project
 
 #: Never travels, unless `files.include` names it: made by builds and runs, or of no use to a simulation.
 _LEFT_AT_HOME = (
@@ -88,7 +91,10 @@ def _tracked(top: Path) -> list[Path] | None:
     """Return the files below `top` that git tracks; None without git, or where it tracks none."""
     try:
         answer = subprocess.run(
-            ["git", "-C", str(top), "ls-files", "-z"], capture_output=True, check=False, stdin=subprocess.DEVNULL
+            ["git", "-C", str(top), "ls-files", "-z"],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except OSError:
         return None

@@ -20,7 +20,7 @@ from .command import build_request, decisive_settings, own_fingerprints, plain_c
 from .comparison import Update
 from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
 from .execution import executor_of
-from .judging import Judgement, Result, describe_end, judge, recording_of, rules_of, tail
+from .judging import Expectation, Judgement, Result, describe_end, judge, recording_of, rules_of, tail
 from .keeping import kept_folder
 from .naming import keywords
 from .records import RunKey
@@ -77,7 +77,10 @@ class SimulationItem(pytest.Item):
 
     @cached_property
     def request(self) -> RunRequest:
-        """The request that has the run simulated, its folder absolute; raise `ProgramMissing` if nothing can run it."""
+        """The request that has the run simulated, its folder absolute.
+
+        Raise `ProgramMissingError` if nothing can run it.
+        """
         try:
             baseline = self.baseline
         except BaselineError:
@@ -128,29 +131,31 @@ class SimulationItem(pytest.Item):
 
     def runtest(self) -> None:
         """Judge the outcome; raise `SimulationFailed` with the text for people."""
-        assert self.outcome is not None
-        stored, damage = None, None
-        try:
-            stored = self.baseline
-        except BaselineError as error:
-            damage = error
-        settings = self.parent.plan.settings
+        if self.outcome is None:
+            raise SimulationFailed("there is no outcome to judge: the item was not set up")
         update = self.config.stash[SETTINGS_KEY].update.value
-        judgement = self.judgement = judge(
-            self.outcome,
-            decisive=decisive_settings(self.parent.plan, self.run),
-            recording=recording_of(settings),
-            rules=rules_of(settings, self.ini_file.project.source(self.run.config, "check.tolerances")),
-            own_fingerprints=own_fingerprints(self.run),
-            stored=stored,
-            damage=damage,
-            update=Update(update) if update else None,
-        )
+        judgement = self.judgement = judge(self.outcome, self._expectation(), Update(update) if update else None)
         self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
         if judgement.result is Result.SKIPPED:
             pytest.skip(judgement.text)
         if judgement.result is Result.FAILED:
             raise SimulationFailed(self._with_help(judgement.text))
+
+    def _expectation(self) -> Expectation:
+        stored, damage = None, None
+        try:
+            stored = self.baseline
+        except BaselineError as error:
+            damage = error
+        plan = self.parent.plan
+        return Expectation(
+            decisive=decisive_settings(plan, self.run),
+            recording=recording_of(plan.settings),
+            rules=rules_of(plan.settings, self.ini_file.project.source(self.run.config, "check.tolerances")),
+            own_fingerprints=own_fingerprints(self.run),
+            stored=stored,
+            damage=damage,
+        )
 
     def teardown(self) -> None:
         """Forget the files of a run that did not fail; those of others were moved away."""
@@ -181,19 +186,18 @@ class SimulationItem(pytest.Item):
     @property
     def reproduction(self) -> str:
         """The command that reproduces the run alone, locally, with the options that decide it."""
-        words = ["pytest", "-p", "no:oppcloud", self.config.cwd_relative_nodeid(self.nodeid)]
+        file = os.path.relpath(self.ini_file.path, self.config.invocation_params.dir)
+        words = ["pytest", "-p", "no:oppcloud", f"{file}::{self.parent.name}::{self.name}"]
         for setting in SETTINGS:
             if setting.decides_the_run:
                 given = self.config.getoption(setting.destination, None)
-                words += [
-                    f"{setting.option}={value}" for value in (given if isinstance(given, list) else [given]) if value
-                ]
+                values = given if isinstance(given, list) else [given]
+                words += [f"{setting.option}={value}" for value in values if value is not None]
         return shlex.join(words)
 
     def _keep_files(self) -> str:
         """Move the files of the run to where people find them; return that place, or why they are lost."""
-        assert self.outcome is not None
-        if not self.outcome.files and not self.outcome.directory:
+        if self.outcome is None or not (self.outcome.files or self.outcome.directory):
             return ""
         try:
             folder = kept_folder(self.config, self.nodeid)
@@ -224,7 +228,8 @@ class SimulationItem(pytest.Item):
             report.duration = max(0.0, report.duration - outcome.wall_time)
         elif report.when == "call":
             report.duration = outcome.wall_time
-        if report.failed and report.when in {"setup", "call"}:
+        ended_well = outcome.cause.verdict is Verdict.PASSED
+        if report.failed and not ended_well and report.when in {"setup", "call"}:
             for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
                 if text.strip():
                     report.sections.append((f"Captured {name} of the simulation", tail(text)))

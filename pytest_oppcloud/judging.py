@@ -1,4 +1,4 @@
-"""From an outcome to a judgement: did the run do what its baseline says, and what is to be written?
+"""From an outcome to a judgement: whether the run did what its baseline says, and what is to be written.
 
 Pure: no pytest, no files. What a cause means is decided in `oppcloud_worker.messages`, what differs in `comparison`;
 here both come together.
@@ -81,47 +81,56 @@ def rules_of(settings: RunSettings, source: str) -> Rules:
     )
 
 
-def judge(
-    outcome: RunOutcome,
-    *,
-    decisive: Mapping[str, str],
-    recording: Recording,
-    rules: Rules,
-    own_fingerprints: Mapping[str, tuple[str, ...]],
-    stored: Record | None,
-    damage: BaselineError | None = None,
-    update: Update | None = None,
-) -> Judgement:
-    """Judge a run whose outcome is no failure of the machinery.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a run is held against."""
 
-    `decisive` are the settings that decide what is recorded, `own_fingerprints` what the ini file itself expects,
-    `damage` is why `stored` could not be read.
-    """
+    #: The settings that decide what is recorded; they stand in the baseline and must be equal.
+    decisive: Mapping[str, str]
+    recording: Recording
+    rules: Rules
+    #: What the ini file itself expects: accepted fingerprints by ingredients.
+    own_fingerprints: Mapping[str, tuple[str, ...]]
+    #: The baseline; None if there is none.
+    stored: Record | None
+    #: Why the baseline could not be read.
+    damage: BaselineError | None = None
+
+
+def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = None) -> Judgement:
+    """Judge a run whose outcome is no failure of the machinery, and tell what `update` makes of its baseline."""
     verdict = outcome.cause.verdict
-    if verdict is Verdict.NOT_A_TEST and stored is None and damage is None:
+    if verdict is Verdict.NOT_A_TEST and expected.stored is None and expected.damage is None:
         return Judgement(result=Result.SKIPPED, text=f"{outcome.cause.text}: {outcome.message}")
     if verdict is not Verdict.PASSED:
         return Judgement(result=Result.FAILED, text=describe_end(outcome))
-    obtained = make_record(outcome, decisive, recording)
-    unexpected = _own_mismatch(obtained, own_fingerprints)
-    comparison = None if stored is None else compare(stored, obtained, recording, rules)
-    if update is not None and not unexpected:
+    obtained = make_record(outcome, expected.decisive, expected.recording)
+    unexpected = _own_mismatch(obtained, expected.own_fingerprints)
+    if unexpected:
+        return Judgement(result=Result.FAILED, text=unexpected)
+    comparison = None
+    if expected.stored is not None:
+        comparison = compare(expected.stored, obtained, expected.recording, expected.rules)
+    if update is not None:
         record = record_to_write(
-            update, obtained, recording, stored=stored, comparison=comparison, damaged=damage is not None
+            update,
+            obtained,
+            expected.recording,
+            stored=expected.stored,
+            comparison=comparison,
+            damaged=expected.damage is not None,
         )
         if record is not None:
             count = len(record.values)
             return Judgement(result=Result.RECORDED, text=f"recorded {count} values", compared=count, record=record)
-    if unexpected:
-        return Judgement(result=Result.FAILED, text=unexpected)
-    if damage is not None:
-        return Judgement(result=Result.FAILED, text=str(damage))
     if comparison is None:
-        return Judgement(result=Result.FAILED, text=_nothing_to_compare(obtained))
-    compared = sum(comparison.compared.values())
-    if comparison.passed:
-        return Judgement(result=Result.PASSED, text=summary(comparison), compared=compared)
-    return Judgement(result=Result.FAILED, text=render(comparison), compared=compared)
+        text = _nothing_to_compare(obtained) if expected.damage is None else str(expected.damage)
+        return Judgement(result=Result.FAILED, text=text)
+    return Judgement(
+        result=Result.PASSED if comparison.passed else Result.FAILED,
+        text=summary(comparison) if comparison.passed else render(comparison),
+        compared=sum(comparison.compared.values()),
+    )
 
 
 def _nothing_to_compare(obtained: Record) -> str:

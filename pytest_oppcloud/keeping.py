@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 #: How many sessions' files stay.
 KEPT_SESSIONS = 3

@@ -6,7 +6,6 @@ Without `--oppcloud`, and with the cloud part blocked, this is all there is: not
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from .execution import LocalExecutor, local_reason
 from .settings import SETTINGS_KEY, add_settings, has_selection, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .collection import IniFile
     from .execution import Executor
 

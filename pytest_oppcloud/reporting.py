@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
     import pytest
 
     from .items import SimulationItem
@@ -26,7 +27,7 @@ _MACHINERY = frozenset(cause.text for cause in Cause if cause.verdict is Verdict
 
 def properties(report: pytest.TestReport) -> dict[str, str]:
     """Return what a report tells about its simulation, without the prefix; empty for other tests."""
-    return {name[4:]: value for name, value in report.user_properties if name.startswith("opp_")}
+    return {name[4:]: str(value) for name, value in report.user_properties if name.startswith("opp_")}
 
 
 def program_lines(items: Iterable[SimulationItem]) -> list[str]:

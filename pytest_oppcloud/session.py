@@ -6,13 +6,15 @@ Notes are plain values, because with xdist they travel from a worker to the cont
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .content import Content, content_of
 from .project import Program, Project, read_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Projects:
@@ -25,8 +27,7 @@ class Projects:
 
     def read(self, file: Path | None) -> Project:
         """Return what `file` says; raise `SettingsError` where it cannot be read."""
-        if file not in self._projects:
-            assert file is not None
+        if file is not None and file not in self._projects:
             self._projects[file] = read_project(file)
         return self._projects[file]
 

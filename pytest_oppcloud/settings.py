@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
 from .project import seconds, simulated_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: How many runs a plain `pytest` starts without being asked for more.
 DEFAULT_MAX_RUNS = 200
@@ -98,58 +100,118 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        name="configs", parse=str, default=(), option="--opp-config", action="append", metavar="PATTERN",
+        name="configs",
+        parse=str,
+        default=(),
+        option="--opp-config",
+        action="append",
+        metavar="PATTERN",
         help="Run only configs whose name matches PATTERN, as 'Pure*'\nMay be given several times",
     ),
     Setting(
-        name="runs", parse=str, default="", option="--opp-runs", metavar="FILTER",
+        name="runs",
+        parse=str,
+        default="",
+        option="--opp-runs",
+        metavar="FILTER",
         help="Run only these runs: numbers as 0,2..5, or a condition as '$numHosts>10 && $repetition==0'\n"
         "The same as -r of OMNeT++",
     ),
     Setting(
-        name="overrides", decides_the_run=True, parse=_assignment, default=(), option="--opp-set", action="append", metavar="KEY=VALUE",
+        name="overrides",
+        decides_the_run=True,
+        parse=_assignment,
+        default=(),
+        option="--opp-set",
+        action="append",
+        metavar="KEY=VALUE",
         help="Override an entry of the ini file, as --KEY=VALUE of OMNeT++ does\nMay be given several times",
     ),
     Setting(
-        name="mode", decides_the_run=True, parse=_one_of("release", "debug"), default="", option="--opp-mode", environment="OPPCLOUD_MODE",
-        ini="opp_mode", metavar="release|debug", help="Which build of the program is run\nDefault: release, else debug",
+        name="mode",
+        decides_the_run=True,
+        parse=_one_of("release", "debug"),
+        default="",
+        option="--opp-mode",
+        environment="OPPCLOUD_MODE",
+        ini="opp_mode",
+        metavar="release|debug",
+        help="Which build of the program is run\nDefault: release, else debug",
     ),
     Setting(
-        name="program", decides_the_run=True, parse=str, default="", option="--opp-program", environment="OPPCLOUD_PROGRAM",
-        ini="opp_program", metavar="NAME", help="Which of the programs in oppcloud.toml is run\nDefault: the first that exists",
+        name="program",
+        decides_the_run=True,
+        parse=str,
+        default="",
+        option="--opp-program",
+        environment="OPPCLOUD_PROGRAM",
+        ini="opp_program",
+        metavar="NAME",
+        help="Which of the programs in oppcloud.toml is run\nDefault: the first that exists",
     ),
     Setting(
-        name="timeout", decides_the_run=True, parse=seconds, default=DEFAULT_TIMEOUT, option="--opp-timeout", environment="OPPCLOUD_TIMEOUT",
-        ini="opp_timeout", metavar="TIME", help="End a simulation that takes longer than TIME, as 90s or 1.5min\n0 for no limit",
+        name="timeout",
+        decides_the_run=True,
+        parse=seconds,
+        default=DEFAULT_TIMEOUT,
+        option="--opp-timeout",
+        environment="OPPCLOUD_TIMEOUT",
+        ini="opp_timeout",
+        metavar="TIME",
+        help="End a simulation that takes longer than TIME, as 90s or 1.5min\n0 for no limit",
     ),
     Setting(
-        name="sim_time_limit", decides_the_run=True, parse=simulated_time, default="", option="--opp-sim-time-limit",
-        environment="OPPCLOUD_SIM_TIME_LIMIT", ini="opp_sim_time_limit", metavar="TIME",
+        name="sim_time_limit",
+        decides_the_run=True,
+        parse=simulated_time,
+        default="",
+        option="--opp-sim-time-limit",
+        environment="OPPCLOUD_SIM_TIME_LIMIT",
+        ini="opp_sim_time_limit",
+        metavar="TIME",
         help="End each run after this simulated TIME, as 100s",
     ),
     Setting(
-        name="update", parse=_one_of("new", "changed", "all"), default="", option="--opp-update-baselines",
+        name="update",
+        parse=_one_of("new", "changed", "all"),
+        default="",
+        option="--opp-update-baselines",
         metavar="new|changed|all",
         help="Write baselines: of runs that have none, of those and of runs that differ,\n"
         "or of all that were run, also dropping what is no longer recorded",
     ),
     Setting(
-        name="all", parse=_yes_or_no, default=False, option="--opp-all", action="store_true",
+        name="all",
+        parse=_yes_or_no,
+        default=False,
+        option="--opp-all",
+        action="store_true",
         help="Run all runs, however many they are",
     ),
     Setting(
-        name="max_runs", parse=_positive, default=DEFAULT_MAX_RUNS, environment="OPPCLOUD_MAX_RUNS", ini="opp_max_runs",
+        name="max_runs",
+        parse=_positive,
+        default=DEFAULT_MAX_RUNS,
+        environment="OPPCLOUD_MAX_RUNS",
+        ini="opp_max_runs",
         help="How many runs a session starts without --opp-all or a selection",
     ),
     Setting(
-        name="collect", parse=_yes_or_no, default=True, environment="OPPCLOUD_COLLECT", ini="opp_collect",
+        name="collect",
+        parse=_yes_or_no,
+        default=True,
+        environment="OPPCLOUD_COLLECT",
+        ini="opp_collect",
         help="Whether ini files are collected at all",
     ),
     Setting(
-        name="ini_files", parse=str.split, default=("omnetpp.ini",), ini="opp_ini_files",
+        name="ini_files",
+        parse=str.split,
+        default=("omnetpp.ini",),
+        ini="opp_ini_files",
         help="Patterns of the names of ini files that are collected (default: omnetpp.ini)",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Where the simulations' time limits and tolerances may be given in words.
 _SECONDS = MappingProxyType({"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0})
@@ -53,13 +56,13 @@ class ToleranceRule:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("a string was expected")
+        raise ValueError("a string was expected")  # noqa: TRY004 - checks raise this one error
     return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("true or false was expected")
+        raise ValueError("true or false was expected")  # noqa: TRY004 - checks raise this one error
     return value
 
 

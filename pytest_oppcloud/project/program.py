@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.errors import SettingsError
 
-from .keys import Alternative
-from .settings import Project, RunSettings
+from .reader import FILE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .keys import Alternative
+    from .settings import Project, RunSettings
 
 #: What `opp_makemake` appends to the name in debug mode.
 _SUFFIX = {"release": "", "debug": "_dbg"}
@@ -28,11 +34,12 @@ PYTHON = "{python}"
 _ASSIGNMENT = re.compile(
     r"^(TARGET|TARGET_DIR|TARGET_NAME|PROJECT_OUTPUT_DIR|PROJECTRELATIVE_PATH)\s*[:?]?=[ \t]*(.*?)\s*$", re.MULTILINE
 )
+_PLACEHOLDER = re.compile(r"\{(folder|name)\}")
 _VARIABLE = re.compile(r"\$\((\w+)\)|\$\{(\w+)\}")
 _LIBRARY_SUFFIXES = (".so", ".dylib")
 
 
-class ProgramMissing(SettingsError):
+class ProgramMissingError(SettingsError):
     """There is no program for an ini file; the text says where it was looked for."""
 
 
@@ -52,104 +59,121 @@ class Program:
     reason: str
 
 
-def find_program(
-    project: Project, settings: RunSettings, folder: Path, *, mode: str = "", name: str = "", top: Path | None = None
-) -> Program:
-    """Return the program for the ini files in `folder`; raise `ProgramMissing` if there is none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramWish:
+    """Whose program is looked for, and which one."""
 
-    `mode` "" takes release, else debug. `name` picks one of the alternatives of `oppcloud.toml`. Without an
-    `oppcloud.toml` folders above `top` are not looked at.
-    """
-    if settings.program is not None:
-        return _named_program(project, settings, folder, mode=mode, name=name)
-    if name:
-        raise ProgramMissing(f"there is no program {name!r} to choose: no oppcloud.toml names programs for {folder}")
-    return _built_program(
-        folder, mode=mode, top=top, ned_path=_declared_ned_path(project, settings, folder), build=project.build
-    )
+    project: Project
+    #: The project's settings for the config that is run.
+    settings: RunSettings
+    #: Where the ini file is: the working directory of its runs.
+    folder: Path
+    #: "release", "debug", or "" for release, else debug.
+    mode: str = ""
+    #: One of the alternatives of `oppcloud.toml`; "" for the first that exists.
+    name: str = ""
+    #: Folders above this one are not looked at for built programs.
+    top: Path | None = None
+
+    @property
+    def base(self) -> Path:
+        """The folder that paths in the settings are relative to."""
+        return self.folder if self.project.file is None else self.project.file.parent
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes to look for, best first."""
+        return (self.mode,) if self.mode else ("release", "debug")
 
 
-def _modes(mode: str) -> tuple[str, ...]:
-    return (mode,) if mode else ("release", "debug")
+def find_program(wish: ProgramWish) -> Program:
+    """Return the program that is wished for; raise `ProgramMissingError` if there is none."""
+    if wish.settings.program is not None:
+        return _named_program(wish, wish.settings.program)
+    if wish.name:
+        raise ProgramMissingError(
+            f"there is no program {wish.name!r} to choose: no oppcloud.toml names programs for {wish.folder}"
+        )
+    return _built_program(wish)
 
 
 # -- named by oppcloud.toml ---------------------------------------------------------------------------------------
 
 
-def _named_program(project: Project, settings: RunSettings, folder: Path, *, mode: str, name: str) -> Program:
-    """Return the first alternative that exists, or the one called `name`."""
-    assert project.file is not None
-    assert settings.program is not None
-    alternatives = [item for item in settings.program if name in {"", item.name}]
+def _named_program(wish: ProgramWish, programs: tuple[Alternative, ...]) -> Program:
+    """Return the first alternative that exists, or the one that was asked for by name."""
+    file = FILE_NAME if wish.project.file is None else str(wish.project.file)
+    alternatives = [item for item in programs if wish.name in {"", item.name}]
     if not alternatives:
-        names = ", ".join(item.name for item in settings.program)
-        raise ProgramMissing(f"there is no program {name!r}", file=str(project.file), advice=f"Programs here: {names}")
-    tried = []
+        names = ", ".join(item.name for item in programs)
+        raise ProgramMissingError(f"there is no program {wish.name!r}", file=file, advice=f"Programs here: {names}")
+    tried: list[str] = []
     for alternative in alternatives:
-        for candidate in _modes(mode):
-            words, files, missing = _resolve(alternative, project.file.parent, folder, candidate)
+        for mode in wish.modes:
+            words, files, missing = _resolve(alternative, wish, mode)
             if not missing:
                 return Program(
                     words=words,
-                    ned_path=_declared_ned_path(project, settings, folder) or (),
+                    ned_path=_declared_ned_path(wish) or (),
                     files=files,
-                    mode="" if words[0] == PYTHON else candidate,
-                    reason=_why_named(project.file.name, alternative, name, tried),
+                    mode="" if words[0] == PYTHON else mode,
+                    reason=_why_named(alternative, wish, tried),
                 )
             if missing not in tried:
                 tried.append(missing)
-    advice = f"Build it: {' '.join(project.build)}" if project.build else "Build it, or mend `program` in that file."
-    raise ProgramMissing(f"none of these programs exists: {', '.join(tried)}", file=str(project.file), advice=advice)
+    build = wish.project.build
+    advice = f"Build it: {shlex.join(build)}" if build else "Build it, or mend `program` in that file."
+    raise ProgramMissingError(f"none of these programs exists: {', '.join(tried)}", file=file, advice=advice)
 
 
-def _why_named(file: str, alternative: Alternative, name: str, missing: list[str]) -> str:
-    if name:
+def _why_named(alternative: Alternative, wish: ProgramWish, missing: list[str]) -> str:
+    if wish.name:
         return f"{alternative.name}, asked for"
-    return f"{alternative.name} of {file}" + (f", as there is no {', '.join(missing)}" if missing else "")
+    return f"{alternative.name} of {FILE_NAME}" + (f", as there is no {', '.join(missing)}" if missing else "")
 
 
-def _resolve(
-    alternative: Alternative, base: Path, folder: Path, mode: str
-) -> tuple[tuple[str, ...], tuple[Path, ...], str]:
+def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tuple[str, ...], tuple[Path, ...], str]:
     """Return (words, files that travel, what is missing or "") of an alternative.
 
-    Paths are relative to `base`, the folder of the settings file, and come back relative to `folder`.
+    A word that is the path of a file, relative to the settings file, comes back relative to the ini file.
     """
-    words = [_fill(word, base, folder) for word in alternative.words]
+    first, *rest = (_fill(word, wish) for word in alternative.words)
+    words: list[str] = []
     files: list[Path] = []
-    for index, word in enumerate(words):
-        is_program = index == 0 or (index == 1 and words[0] == PYTHON)
-        if word == PYTHON or (is_program and word.startswith("-")):
-            continue
-        suffix = _SUFFIX[mode] if index == 0 else ""
-        if is_program and index == 0 and "/" not in word:
-            if shutil.which(word + suffix) is None:
-                return (), (), f"{word}{suffix} on the PATH"
-            words[index] = word + suffix
-            continue
-        path = base / (word + suffix)
-        if is_program:
-            if not path.is_file():
-                return (), (), os.path.relpath(path, base)
-            if index == 0 and not os.access(path, os.X_OK):
-                return (), (), f"{os.path.relpath(path, base)} (it is not executable)"
-        if is_program or (not word.startswith("-") and path.exists()):
+    if first != PYTHON:
+        first += _SUFFIX[mode]
+        path = wish.base / first
+        if "/" not in first:
+            if shutil.which(first) is None:
+                return (), (), f"{first} on the PATH"
+        elif not path.is_file():
+            return (), (), first
+        elif not os.access(path, os.X_OK):
+            return (), (), f"{first} (it is not executable)"
+        else:
             files.append(path)
-            words[index] = relative(path, folder)
+            first = relative(path, wish.folder)
+    words.append(first)
+    for index, word in enumerate(rest):
+        path = wish.base / word
+        if first == PYTHON and index == 0 and not word.startswith("-") and not path.is_file():
+            return (), (), word
+        if not word.startswith("-") and path.exists():
+            files.append(path)
+            word = relative(path, wish.folder)  # noqa: PLW2901 - the same word, seen from elsewhere
+        words.append(word)
     return tuple(words), tuple(files), ""
 
 
-def _fill(word: str, base: Path, folder: Path) -> str:
+def _fill(word: str, wish: ProgramWish) -> str:
     """Replace the placeholders but `{python}`, which only the executing machine knows."""
-    return word.replace("{folder}", os.path.relpath(folder, base)).replace("{name}", folder.name)
+    names = {"folder": os.path.relpath(wish.folder, wish.base), "name": wish.folder.name}
+    return _PLACEHOLDER.sub(lambda match: names[match[1]], word)
 
 
-def _declared_ned_path(project: Project, settings: RunSettings, folder: Path) -> tuple[str, ...] | None:
-    if settings.ned_path is None or project.file is None:
-        return None
-    return tuple(
-        os.path.relpath(project.file.parent / _fill(part, project.file.parent, folder), folder) for part in settings.ned_path
-    )
+def _declared_ned_path(wish: ProgramWish) -> tuple[str, ...] | None:
+    declared = wish.settings.ned_path
+    return declared and tuple(os.path.relpath(wish.base / _fill(part, wish), wish.folder) for part in declared)
 
 
 def relative(path: Path, folder: Path) -> str:
@@ -161,37 +185,44 @@ def relative(path: Path, folder: Path) -> str:
 # -- built by opp_makemake ----------------------------------------------------------------------------------------
 
 
-def _built_program(
-    folder: Path, *, mode: str, top: Path | None, ned_path: tuple[str, ...] | None, build: tuple[str, ...]
-) -> Program:
+def _built_program(wish: ProgramWish) -> Program:
     tried: list[str] = []
-    for place in _places(folder, top):
-        for candidate in _modes(mode):
-            for path in _built_files(place, candidate):
-                if path.suffix in _LIBRARY_SUFFIXES and path.is_file():
-                    words = ("opp_run" + _SUFFIX[candidate], "-l", relative(path, folder))
-                elif path.suffix not in _LIBRARY_SUFFIXES and path.is_file() and os.access(path, os.X_OK):
-                    words = (relative(path, folder),)
-                else:
-                    tried.append(os.path.relpath(path, folder))
-                    continue
-                return Program(
-                    words=words,
-                    ned_path=_ned_path(place, folder) if ned_path is None else ned_path,
-                    files=(path,),
-                    mode=candidate,
-                    reason=f"built in {os.path.relpath(place, folder)}" if place != folder else "built here",
-                )
+    for place in _places(wish.folder, wish.top):
+        for mode in wish.modes:
+            for path in _built_files(place, mode):
+                words = _start(path, wish.folder, mode)
+                if words:
+                    declared = _declared_ned_path(wish)
+                    return Program(
+                        words=words,
+                        ned_path=_ned_path(place, wish.folder) if declared is None else declared,
+                        files=(path,),
+                        mode=mode,
+                        reason="built here" if place == wish.folder else f"built in {relative(place, wish.folder)}",
+                    )
+                tried.append(os.path.relpath(path, wish.folder))
     shown = ", ".join(tried[:4]) + (f" and {len(tried) - 4} more" if len(tried) > 4 else "")
-    advice = f"Build it: {' '.join(build)}" if build else _how_to_build(folder, mode)
-    raise ProgramMissing(f"no program simulates the ini files in {folder}: there is no {shown}", advice=advice)
+    raise ProgramMissingError(
+        f"no program simulates the ini files in {wish.folder}: there is no {shown}", advice=_how_to_build(wish)
+    )
 
 
-def _how_to_build(folder: Path, mode: str) -> str:
-    command = f"make MODE={mode or 'release'}"
-    if not (folder / "Makefile").is_file():
+def _start(path: Path, folder: Path, mode: str) -> tuple[str, ...]:
+    """Return the words that start what was built at `path`, () if nothing was."""
+    if not path.is_file():
+        return ()
+    if path.suffix in _LIBRARY_SUFFIXES:
+        return ("opp_run" + _SUFFIX[mode], "-l", relative(path, folder))
+    return (relative(path, folder),) if os.access(path, os.X_OK) else ()
+
+
+def _how_to_build(wish: ProgramWish) -> str:
+    if wish.project.build:
+        return f"Build it: {shlex.join(wish.project.build)}"
+    command = f"make MODE={wish.mode or 'release'}"
+    if not (wish.folder / "Makefile").is_file():
         command = f"opp_makemake -f --deep && {command}"
-    return f"Build it there ({command}), or name one in an oppcloud.toml: program = [...]"
+    return f"Build it there ({command}), or name one in an {FILE_NAME}: program = [...]"
 
 
 def _places(folder: Path, top: Path | None) -> Iterator[Path]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_oppcloud.errors import SettingsError
 
 from .keys import KEYS, TABLES
 from .settings import Entry, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,12 +6,14 @@ Pure: no pytest, no file is opened here.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .keys import Alternative, ToleranceRule
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .keys import Alternative, ToleranceRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Complete the notes; an empty selection is an error, whatever other tests there were."""
+    from .baselines import baseline_path
     from .session import INI_FILES_KEY, NOTES_KEY
 
     config = session.config
@@ -180,7 +181,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for ini_file in config.stash[INI_FILES_KEY]:
         unused = ini_file.unused_baselines()
         if unused:
-            notes.unused_baselines.append((str(ini_file.baselines.path), unused))
+            notes.unused_baselines.append((str(baseline_path(ini_file.path)), unused))
     if hasattr(config, "workeroutput"):
         config.workeroutput[_WORKER_OUTPUT] = notes.to_text()
     if notes.refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -14,8 +14,6 @@ from .records import RunKey
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from .baselines import BaselineFile
 
 
 class Projects:
@@ -74,12 +72,11 @@ class Notes:
 class HasBaselines(Protocol):
     """What the end of a session wants of a collected ini file."""
 
-    @property
-    def baselines(self) -> BaselineFile:
-        """The baselines of the ini file; raise `BaselineError` where they cannot be read."""
+    path: Path
 
     def unused_baselines(self) -> list[RunKey]:
         """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
+        ...
 
 
 #: The collectors of the ini files of a session.

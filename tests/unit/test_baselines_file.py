@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 from oppcloud_worker.messages import RecordedValue
 
+import pytest_oppcloud.baselines
 from pytest_oppcloud.baselines import BaselineFile
 from pytest_oppcloud.comparison import compare
 from pytest_oppcloud.errors import BaselineError
@@ -181,6 +183,11 @@ def test_another_damaged_run_keeps_its_bytes() -> None:
         ("=1 numHosts=10 #1\n", "=1 numHosts=10 #0\n", r"a second baseline of .* the first is in line 14"),
         ("=1 numHosts=10 #1\n", "=1 numHosts=10\n", r"not a heading"),
         ("run PureAloha iaMean=1 numHosts=10 #1\n", "run PureAloha numHosts=10 iaMean=1 #1\n", r"should read"),
+        ("3600s\n\nrun", "3600s\n\n\nrun", r":14: an empty line too many"),
+        ("3\n\nrun PureAloha", "3\nrun PureAloha", r":29: a heading without an empty line before it"),
+        ("\n\nmade-with", "\nmade-with", r":2: an empty line was expected"),
+        ("run PureAloha iaMean=1 numHosts=10 #0\n", "settings ff\n", r":14: the lines below are not those"),
+        ("run PureAloha iaMean=1 numHosts=10 #0\n", "", r":14: `run`, `made-with` or `settings` was expected"),
         ("duration -0\n", "duration  -0\n", r"two blanks"),
         ("duration -0\n", "duration\n", r"not a line of a baseline"),
         ("duration -0\n", 'duration "-0\n', r"a word was expected"),
@@ -203,6 +210,12 @@ def test_says_what_is_wrong_and_where(old: str, new: str, words: str) -> None:
     assert error.advice
     with pytest.raises(BaselineError, match=words):
         raise error
+
+
+def test_a_shared_block_stands_once() -> None:
+    head, block, rest = EXAMPLE.split("\n\n", 2)
+    error = error_of(f"{head}\n\n{block}\n\n{block}\n\n{rest}")
+    assert (error.line, error.message.rpartition(" ")[0]) == (10, "a second block `made-with")
 
 
 def test_a_later_minor_version_is_read() -> None:
@@ -250,3 +263,19 @@ def test_merges_of_independent_changes_are_read() -> None:
     one = file.updated({SECOND: other}).data.decode()
     merged = one.replace("3600\nstatistic", "3601\nstatistic")
     assert read(merged).records().keys() == {FIRST, SECOND, THIRD}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (Path(__file__).parents[2] / "docs" / "reference" / "baselines.md").read_text(encoding="utf-8"),
+        inspect.getdoc(pytest_oppcloud.baselines) or "",
+    ],
+    ids=["reference", "docstring"],
+)
+def test_the_example_that_people_read_is_a_baseline_file(text: str) -> None:
+    lines = text[text.index("oppcloud-baselines 1\n\n") :].splitlines()
+    end = next(number for number, line in enumerate(lines) if line.startswith(("```", "A section")))
+    example = "\n".join(line.strip() for line in lines[:end]).rstrip("\n") + "\n"
+    file = read(example)
+    assert file.updated(file.records()).data.decode() == example

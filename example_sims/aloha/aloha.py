@@ -18,6 +18,7 @@ from engine import (
     SimpleModule,
     Statistic,
     check_and_cast,
+    divide,
     from_seconds,
     main,
     seconds,
@@ -169,8 +170,8 @@ class Medium(SimpleModule):
         """Record how well the medium was used."""
         capacity = seconds(self.now) * self.datarate
         self.record_scalar("sent", self.sent)
-        self.record_scalar("utilization", self.busy_time / self.now)
-        self.record_scalar("throughput", self.received_bits / capacity)
+        self.record_scalar("utilization", divide(self.busy_time, self.now))
+        self.record_scalar("throughput", divide(self.received_bits, capacity))
         self.record_statistic(self.gaps, "s")
 
 

@@ -36,7 +36,7 @@ from .messages import Message, Packet, check_and_cast
 from .parameters import Parameter
 from .recording import Statistic
 from .simtime import from_seconds, seconds
-from .statistics import StdDev
+from .statistics import StdDev, divide
 
 __all__ = [
     "CompoundModule",
@@ -49,6 +49,7 @@ __all__ = [
     "Statistic",
     "StdDev",
     "check_and_cast",
+    "divide",
     "from_seconds",
     "main",
     "seconds",

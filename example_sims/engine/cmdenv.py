@@ -84,13 +84,13 @@ class Program:
         if self._verbose:
             print(_BANNER)
         try:
-            ini_file, ini = self._read_ini()
+            directory, ini = self._read_ini()
             self._choose_interface()
         except (SimulationError, IniError) as error:
             self._report(error)
             code = 1
         else:
-            code = self._answer(ini, ini_file)
+            code = self._answer(ini, directory)
         if self._verbose:
             print("\nEnd.")
         return code
@@ -116,12 +116,12 @@ class Program:
                 "Missing configuration: No ini files specified and no 'omnetpp.ini' in the current working directory "
                 "(specify at least --network=<name> to suppress this message)"
             )
-        if len(files) > 1:
-            raise SimulationError("The embedded engine reads one ini file only")
         for library in arguments.all("l"):
             raise SimulationError(f"Cannot load library '{library}': the embedded engine loads no libraries")
-        path = files[0] if files else "omnetpp.ini"
-        return Path(path), read_ini(path, overrides=list(arguments.long.items()))
+        path, *more = files or ["omnetpp.ini"]
+        ini = read_ini(path, overrides=list(arguments.long.items()), more=more)
+        # Only an explicit name on the command line is relative to the working directory.
+        return Path() if "output-scalar-file" in arguments.long else Path(path).parent, ini
 
     def _choose_interface(self) -> None:
         interface = self._arguments.last("u") or "Cmdenv"
@@ -133,7 +133,7 @@ class Program:
 
     # -- questions and runs --------------------------------------------------------------------------------------
 
-    def _answer(self, ini: IniContents, ini_file: Path) -> int:
+    def _answer(self, ini: IniContents, directory: Path) -> int:
         from pytest_oppcloud.runs import expand  # noqa: PLC0415  # likewise
 
         arguments = self._arguments
@@ -152,7 +152,7 @@ class Program:
             return 1
         if (question := arguments.last("q")) is not None:
             return self._tell(question, runs)
-        return self._run_all(runs, ini_file)
+        return self._run_all(runs, directory)
 
     def _tell(self, question: str, runs: Sequence[Run]) -> int:
         if question == "numruns":
@@ -161,19 +161,19 @@ class Program:
             print("".join(f" {run.number}" for run in runs))
         elif question == "runs":
             for run in runs:
-                print(f"Run {run.number}: {run.variables['iterationvars']}, $repetition={run.repetition}")
+                print(f"Run {run.number}: {run.summary}")
         else:
             self._report(SimulationError(f"The embedded engine does not answer -q {question}"))
             return 1
         return 0
 
-    def _run_all(self, runs: Sequence[Run], ini_file: Path) -> int:
+    def _run_all(self, runs: Sequence[Run], directory: Path) -> int:
         self._run_count = len(runs)
         failures = 0
         for self._run_index, run in enumerate(runs):
-            failed = not self._run_one(run, ini_file)
+            failed = not self._run_one(run, directory)
             failures += failed
-            stop = failed and _truth(run.option("cmdenv-stop-batch-on-error"))
+            stop = failed and run.option("cmdenv-stop-batch-on-error") != "false"
             if self._interruption.received or stop:
                 break
         if len(runs) > 1 and self._verbose:
@@ -185,16 +185,16 @@ class Program:
             return 1
         return 2 if self._interruption.received else 0
 
-    def _run_one(self, run: Run, ini_file: Path) -> bool:
+    def _run_one(self, run: Run, directory: Path) -> bool:
         """Run one simulation; tell whether it came to its end."""
         self._say(f"\nPreparing for running configuration {run.config}, run #{run.number}...")
         simulation = None
         try:
-            configuration = RunConfiguration(run, ini_file)
+            configuration = RunConfiguration(run, directory)
             simulation = Simulation(configuration)
             self._announce(run, configuration)
             self._simulate(simulation, run)
-        except SimulationError as error:
+        except (SimulationError, IniError) as error:
             self._report(error)
             return False
         finally:
@@ -261,10 +261,6 @@ class Program:
             end_at_signals()
 
 
-def _truth(value: str | None) -> bool:
-    return value is None or value.strip() == "true"
-
-
 class _Status:
     """The status lines."""
 
@@ -274,7 +270,7 @@ class _Status:
         self._index = index
         self._count = count
         self._speed = Speedometer()
-        self._performance = simulation.configuration.flag("cmdenv-performance-display", default=True)
+        self._performance = simulation.configuration.flag("cmdenv-performance-display")
 
     def tell(self) -> None:
         """Print where the simulation is."""

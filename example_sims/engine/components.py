@@ -128,7 +128,7 @@ class Component:
         configuration = self.simulation.configuration
         for statistic in self.statistics:
             path = f"{self.full_path}.{statistic.name}"
-            if not configuration.object_flag(path, "statistic-recording", default=True):
+            if not configuration.object_flag(path, "statistic-recording"):
                 continue
             modes = statistic.modes(configuration.object_option(path, "result-recording-modes") or "default")
             if not modes:

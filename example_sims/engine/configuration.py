@@ -5,8 +5,6 @@ Depends on the ini reader. Rules: OMNeT++ 6.1, src/sim/cconfiguration.cc and src
 
 from __future__ import annotations
 
-import os
-import time
 import typing
 from functools import lru_cache
 
@@ -27,57 +25,49 @@ if typing.TYPE_CHECKING:
 
 _T = typing.TypeVar("_T")
 
-#: Options that would have OMNeT++ do something that the engine cannot do, and the values that ask for nothing.
-_UNSERVED = {
-    "configuration-class": "",
-    "eventlogmanager-class": "omnetpp::envir::EventlogFileManager",
-    "fingerprint-events": "*",
-    "fingerprint-modules": "*",
-    "fingerprint-results": "*",
-    "fingerprintcalculator-class": "omnetpp::cSingleFingerprintCalculator",
-    "fname-append-host": "false",
-    "futureeventset-class": "omnetpp::cEventHeap",
-    "load-libs": "",
-    "outputscalarmanager-class": "omnetpp::envir::OmnetppOutputScalarManager",
-    "parallel-simulation": "false",
-    "record-eventlog": "false",
-    "rng-class": "omnetpp::cMersenneTwister",
-    "scheduler-class": "omnetpp::cSequentialScheduler",
-    "simtime-resolution": "ps",
-}
+#: Options whose default is all that the engine can do.
+_UNSERVED = (
+    "configuration-class",
+    "eventlogmanager-class",
+    "fingerprint-events",
+    "fingerprint-modules",
+    "fingerprint-results",
+    "fingerprintcalculator-class",
+    "fname-append-host",
+    "futureeventset-class",
+    "load-libs",
+    "outputscalarmanager-class",
+    "parallel-simulation",
+    "record-eventlog",
+    "rng-class",
+    "scheduler-class",
+    "simtime-resolution",
+)
 
 
 class RunConfiguration:
     """The configuration of one run."""
 
-    def __init__(self, run: Run, ini_file: Path) -> None:
+    def __init__(self, run: Run, directory: Path) -> None:
+        """Look at `run`; `directory` is what the names of result files are relative to."""
         self._run = run
-        self._directory = ini_file.parent
-        now = time.localtime()
-        stamp = time.strftime("%Y%m%d-%H:%M:%S", now)
-        self._volatile = {
-            "datetime": stamp,
-            "datetimef": stamp.replace(":", ""),
-            "processid": str(os.getpid()),
-        }
-        #: "Load-3-20261121-21:02:28-18579".
-        self.run_id = f"{run.config}-{run.number}-{stamp}-{os.getpid()}"
-        for name, harmless in _UNSERVED.items():
-            value = run.option(name)
-            if value is not None and _unquoted(value) not in {harmless, ""}:
+        self._directory = directory
+        for name in _UNSERVED:
+            option = _options().find(name)
+            default = (option and option.default) or ""
+            value = _unquoted(run.option(name) or "")
+            if value not in {default, "", "false"}:
                 raise SimulationError(f"The embedded engine cannot do what {name}={value} asks for")
 
     @property
-    def run_number(self) -> int:
-        """The number of the run, which seeds the random numbers unless `seed-set` does."""
-        return self._run.number
+    def run_id(self) -> str:
+        """What tells the run from all others: "Load-3-20261121-21:02:28-18579"."""
+        return self._run.variables["runid"]
 
     @property
     def attributes(self) -> dict[str, str]:
         """The attributes of the run in result files."""
-        attributes = {**self._run.variables, **self._volatile}
-        attributes.pop("runid", None)
-        return attributes
+        return {name: value for name, value in self._run.variables.items() if name != "runid"}
 
     @property
     def itervars(self) -> dict[str, str]:
@@ -91,23 +81,20 @@ class RunConfiguration:
 
     def parameter(self, path: str, *, has_default: bool) -> str | None:
         """Return the configured value of a parameter, "default" or "ask" if that is asked for, None for no entry."""
-        value = self._run.parameter(path)
-        return None if value == "default" and not has_default else value
+        return self._run.parameter(path, has_default=has_default)
 
-    def text(self, name: str, default: str = "") -> str:
-        """Return an option that is a string."""
-        value = self._run.option(name)
-        return default if value is None else _unquoted(value)
+    def text(self, name: str) -> str:
+        """Return an option that is a string, "" if it is not set."""
+        return _unquoted(self._run.option(name) or "")
 
-    def flag(self, name: str, *, default: bool) -> bool:
+    def flag(self, name: str) -> bool:
         """Return an option that is true or false."""
-        value = self._run.option(name)
-        return default if value is None else self._read(name, value, as_bool)
+        return self._read(name, self._run.option(name) or "false", as_bool)
 
-    def integer(self, name: str, default: int) -> int:
-        """Return an option that is an integer."""
+    def integer(self, name: str) -> int | None:
+        """Return an option that is an integer, None if it is not set."""
         value = self._run.option(name)
-        return default if value is None else self._read(name, value, as_int)
+        return None if value is None else self._read(name, value, as_int)
 
     def duration(self, name: str) -> float | None:
         """Return an option that is a time, in seconds; None if it is not set."""
@@ -119,19 +106,13 @@ class RunConfiguration:
         value = self._run.object_option(path, name)
         return None if value is None else _unquoted(value)
 
-    def object_flag(self, path: str, name: str, *, default: bool) -> bool:
+    def object_flag(self, path: str, name: str) -> bool:
         """Return an option of an object that is true or false."""
-        value = self._run.object_option(path, name)
-        return default if value is None else self._read(name, value, as_bool)
+        return self._read(name, self._run.object_option(path, name) or "false", as_bool)
 
     def scalar_file(self) -> Path:
         """Return where scalars are recorded."""
-        value = self._run.option("output-scalar-file")
-        if value is None:
-            variables = self._run.variables
-            stem = f"{variables['configname']}-{variables['iterationvarsf']}#{variables['repetition']}"
-            value = f"{variables['resultdir']}/{stem}.sca"
-        return self._directory / _unquoted(value)
+        return self._directory / self.text("output-scalar-file")
 
     @staticmethod
     def _read(name: str, text: str, convert_value: Callable[[Value], _T]) -> _T:

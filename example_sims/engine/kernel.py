@@ -69,7 +69,7 @@ class Simulation:
         self.sim_time_limit = configuration.duration("sim-time-limit")
         self.warmup_period = simtime.from_seconds(configuration.duration("warmup-period") or 0.0)
         expected = configuration.text("fingerprint")
-        ingredients = configuration.text("fingerprint-ingredients", "tplx")
+        ingredients = configuration.text("fingerprint-ingredients")
         self.fingerprints = Fingerprints(expected, ingredients) if expected else None
         self.rngs = self._seeded_rngs()
         self._components = 0
@@ -81,12 +81,10 @@ class Simulation:
         Message.reset()
 
     def _seeded_rngs(self) -> list[MersenneTwister]:
-        count = self.configuration.integer("num-rngs", 1)
-        seed_set = self.configuration.integer("seed-set", self.configuration.run_number)
-        return [
-            MersenneTwister(self.configuration.integer(f"seed-{number}-mt", seed_set * count + number))
-            for number in range(count)
-        ]
+        count = self.configuration.integer("num-rngs") or 1
+        first = (self.configuration.integer("seed-set") or 0) * count
+        seeds = (self.configuration.integer(f"seed-{number}-mt") for number in range(count))
+        return [MersenneTwister(first + number if seed is None else seed) for number, seed in enumerate(seeds)]
 
     @staticmethod
     def seconds(time: int) -> float:
@@ -200,8 +198,8 @@ class Simulation:
 
     def set_up(self, network: type[CompoundModule]) -> None:
         """Remove the results of an earlier run, then build the network."""
-        digits = self.configuration.integer("output-scalar-precision", 14)
-        append = self.configuration.flag("output-scalar-file-append", default=False)
+        digits = self.configuration.integer("output-scalar-precision") or 14
+        append = self.configuration.flag("output-scalar-file-append")
         self._results = ScalarFile(self.configuration.scalar_file(), digits, append=append)
         with self._in_stage("during network setup"):
             self.network = network(self, network.ned_type or network.__name__, None)
@@ -265,7 +263,7 @@ class Simulation:
     def record_scalar(self, component: Component, name: str, value: float, attributes: Mapping[str, str]) -> None:
         """Record a scalar, unless the configuration says otherwise."""
         results = self._opened_results()
-        if not self.configuration.object_flag(f"{component.full_path}.{name}", "scalar-recording", default=True):
+        if not self.configuration.object_flag(f"{component.full_path}.{name}", "scalar-recording"):
             return
         results.scalar(component.full_path, name, value, attributes)
         if self.fingerprints is not None:
@@ -278,9 +276,9 @@ class Simulation:
         """Record a statistic, and the bins of a histogram, unless the configuration says otherwise."""
         results = self._opened_results()
         path = f"{component.full_path}.{name}"
-        if not self.configuration.object_flag(path, "scalar-recording", default=True):
+        if not self.configuration.object_flag(path, "scalar-recording"):
             return
-        bins = isinstance(statistic, Histogram) and self.configuration.object_flag(path, "bin-recording", default=True)
+        bins = isinstance(statistic, Histogram) and self.configuration.object_flag(path, "bin-recording")
         if bins and isinstance(statistic, Histogram):
             statistic.set_up_bins()
         results.statistic(component.full_path, name, statistic, attributes, bins=bins)
@@ -292,11 +290,11 @@ class Simulation:
         """Record the type and the parameters of a component, unless the configuration says otherwise."""
         results = self._opened_results()
         path = component.full_path
-        if self.configuration.object_flag(f"{path}.typename", "param-recording", default=True):
+        if self.configuration.object_flag(f"{path}.typename", "param-recording"):
             results.parameter(path, "typename", quote(component.type_name), {})
         for value in parameters:
             declared = value.declaration
-            if self.configuration.object_flag(f"{path}.{declared.name}", "param-recording", default=True):
+            if self.configuration.object_flag(f"{path}.{declared.name}", "param-recording"):
                 results.parameter(path, declared.name, value.text(), declared.attributes)
 
     def add_fingerprint_data(self, data: str) -> None:

@@ -17,6 +17,7 @@ from engine import (
     Statistic,
     StdDev,
     check_and_cast,
+    divide,
     from_seconds,
     main,
     seconds,
@@ -129,7 +130,7 @@ class Sink(SimpleModule):
 
     def finish(self) -> None:
         """Record how much came through."""
-        self.record_scalar("throughput", self.bits / seconds(self.now), "bps")
+        self.record_scalar("throughput", divide(self.bits, seconds(self.now)), "bps")
 
 
 class MM1(CompoundModule):

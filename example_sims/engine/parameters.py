@@ -94,7 +94,7 @@ class ParameterValue:
             raise SimulationError("Parameter is not yet accessible")
         try:
             return self._converted(self._expression.evaluate(self._owner))
-        except ExpressionError as error:
+        except (ExpressionError, SimulationError) as error:
             raise SimulationError(f"Cannot assign parameter '{self.declaration.name}': {error}") from error
 
     def read(self) -> typing.Any:

@@ -102,12 +102,10 @@ class Component:
     def _configured(self, declared: Parameter) -> str:
         path = f"{self.full_path}.{declared.name}"
         value = self.simulation.configuration.parameter(path, has_default=declared.default is not None)
-        if value is None or value == "default":
-            if declared.default is not None:
-                return declared.default
-            value = "ask"
-        if value == "ask":
-            prompt = declared.prompt or f"Enter parameter '{path}' (unassigned):"
+        if value in {None, "default"} and declared.default is not None:
+            return declared.default
+        if value is None or value == "ask":
+            prompt = declared.prompt or f"Enter parameter '{path}' ({value or 'unassigned'}):"
             raise SimulationError(
                 "The simulation attempted to prompt for user input, set cmdenv-interactive=true to allow it: "
                 f'"{prompt}"'

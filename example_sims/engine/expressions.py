@@ -201,9 +201,7 @@ def _needed(component: Component | None) -> Component:
 
 def _name(node: Node, _children: Sequence[Expression]) -> Expression:
     name = node.name
-    if name == "index":
-        return Expression(lambda component: _needed(component).vector_index(), name)
-    return Expression(lambda component: _needed(component).parameter(name).evaluate(), name)
+    return Expression(lambda component: _read(_needed(component), name), name)
 
 
 def _member(node: Node, _children: Sequence[Expression]) -> Expression:
@@ -213,11 +211,17 @@ def _member(node: Node, _children: Sequence[Expression]) -> Expression:
 
     def evaluate(component: Component | None) -> Value:
         place = _needed(component)
-        if owner == "parent":
-            place = place.parent_component()
-        return place.vector_index() if name == "index" else place.parameter(name).evaluate()
+        return _read(place.parent_component() if owner == "parent" else place, name)
 
     return Expression(evaluate, f"{owner}.{name}", _MEMBER)
+
+
+def _read(component: Component, name: str) -> Value:
+    """Return a parameter of a component, or its index."""
+    try:
+        return component.vector_index() if name == "index" else component.parameter(name).evaluate()
+    except SimulationError as error:
+        raise BlamedError(str(error)) from error
 
 
 _FORMS: dict[Form, Callable[[Node, Sequence[Expression]], Expression]] = {

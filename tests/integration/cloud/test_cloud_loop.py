@@ -48,15 +48,23 @@ def test_ordinary_tests_run_while_simulations_do(project: Project, tmp_path: Pat
 
 
 def test_simulations_are_judged_in_the_order_of_their_end(project: Project, tmp_path: Path) -> None:
-    project.write(
-        f'[Config A]\n**.behaviour = "wait {tmp_path}/go"\n[Config B]\n**.behaviour = "touch {tmp_path}/go"\n'
-    )
+    project.write(f'[Config A]\n**.behaviour = "wait {tmp_path}/go"\n[Config B]\n')
     (tmp_path / "go").touch()
     project.record()
     (tmp_path / "go").unlink()
-    result = project.run("--oppcloud", "--oppcloud-workers=2", "-v")
+    # The first one goes on when the second one has been judged.
+    project.pytester.makeconftest(
+        f"""
+        import pathlib
 
-    result.assert_outcomes(passed=3)
+        def pytest_runtest_logreport(report):
+            if "::B::" in report.nodeid and report.when == "call":
+                pathlib.Path("{tmp_path}/go").touch()
+        """
+    )
+    result = project.run("--oppcloud", "--oppcloud-workers=2", "--opp-config=[AB]", "-v")
+
+    result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*::B::#0 PASSED*", "*::A::#0 PASSED*"])
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Project
 
 INI = """
@@ -53,7 +54,7 @@ MODES = {
 def outcomes(junit: Path) -> dict[tuple[str, str], str]:
     """Return what each test case of a junit file came to."""
     cases = {}
-    for case in ET.parse(junit).getroot().iter("testcase"):
+    for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314  # written by pytest
         kinds = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
         cases[case.get("classname", ""), case.get("name", "")] = ",".join(kinds) or "passed"
     return cases
@@ -61,7 +62,7 @@ def outcomes(junit: Path) -> dict[tuple[str, str], str]:
 
 @pytest.fixture
 def mixed(project: Project) -> Project:
-    """A project in which everything happens."""
+    """Return a project in which everything happens."""
     project.write(INI)
     project.record()
     project.write(INI.replace("value = 4", "value = 5"))
@@ -73,9 +74,9 @@ def test_all_modes_agree(mixed: Project) -> None:
     results = {}
     for name, options in MODES.items():
         junit = mixed.pytester.path / f"{name}.xml"
-        result = mixed.run(*options, f"--junitxml={junit}", "-rA")
-        lines = {line.split(" - ")[0] for line in result.outlines if line.startswith(("PASSED ", "FAILED ", "ERROR "))}
-        results[name] = (int(result.ret), outcomes(junit), lines)
+        run = mixed.run(*options, f"--junitxml={junit}", "-rA")
+        lines = {line.split(" - ")[0] for line in run.outlines if line.startswith(("PASSED ", "FAILED ", "ERROR "))}
+        results[name] = (int(run.ret), outcomes(junit), lines)
 
     expected = results["plain"]
     assert expected[0] == 1

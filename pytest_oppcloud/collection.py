@@ -18,17 +18,18 @@ from .baselines import BaselineFile, baseline_path, read_baselines
 from .command import RunPlan
 from .errors import LocatedError
 from .inifile import read_ini
-from .items import SimulationItem, shown
+from .items import SimulationItem, run_key, shown
 from .naming import escaped, run_name
 from .project import Program, ProgramWish, Project, find_program, find_project_file
 from .runs import expand
-from .session import NOTES_KEY, PROJECTS_KEY
+from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY
 from .settings import SETTINGS_KEY, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .inifile import ConfigInfo, IniContents
+    from .records import RunKey
     from .runs import Run
 
 #: Settings of other tools that a pattern like `*.ini` finds as well.
@@ -81,6 +82,11 @@ class IniFile(pytest.File):
         """The baselines of the ini file; raise `BaselineError` where they cannot be read."""
         return read_baselines(baseline_path(self.path))
 
+    def __init__(self, **kwargs: Any) -> None:
+        """Take what pytest gives."""
+        super().__init__(**kwargs)
+        self._configs: list[ConfigCollector] = []
+
     def collect(self) -> Iterable[ConfigCollector]:
         """Return a collector for each config that is asked for."""
         settings = self.config.stash[SETTINGS_KEY]
@@ -89,12 +95,26 @@ class IniFile(pytest.File):
             ini = read_ini(self.path, overrides=list(settings.overrides.value))
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
-        notes = self.config.stash[NOTES_KEY]
-        for name in ini.config_names:
-            if _is_selected(name, settings):
-                yield ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name))
-            else:
-                notes.configs_passed_over.append(name)
+        self.config.stash[INI_FILES_KEY].append(self)
+        names = [name for name in ini.config_names if _is_selected(name, settings)]
+        self.config.stash[NOTES_KEY].configs_passed_over += sorted(set(ini.config_names) - set(names))
+        self._configs = [
+            ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name)) for name in names
+        ]
+        return self._configs
+
+    def unused_baselines(self) -> list[RunKey]:
+        """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
+        settings = self.config.stash[SETTINGS_KEY]
+        if settings.configs.given or settings.overrides.given or not all(item.is_collected for item in self._configs):
+            return []
+        try:
+            if not len(self.baselines):
+                return []
+            return list(self.baselines.unused({run_key(run) for item in self._configs for run in item.all_runs}))
+        except LocatedError:
+            # A damaged file is told by the items.
+            return []
 
 
 def _is_selected(config_name: str, settings: Settings) -> bool:
@@ -114,12 +134,15 @@ class ConfigCollector(pytest.Collector):
         self.info = info
         #: Where the config's heading is, for reports.
         self.heading = (Path(info.file), info.line)
+        #: Whether its runs were asked for; pytest leaves out what other node ids name.
+        self.is_collected = False
         #: All runs of the config, those that were not asked for included; empty until they are collected.
         self.all_runs: Sequence[Run] = ()
 
     def collect(self) -> Iterator[SimulationItem]:
         """Return an item for each run that is asked for; skip configs that are no tests."""
         settings = self.config.stash[SETTINGS_KEY]
+        self.is_collected = True
         if self.info.abstract:
             raise pytest.skip.Exception(f"config {self.info.name} is abstract: a base for others")
         notes = self.config.stash[NOTES_KEY]
@@ -214,10 +237,10 @@ class ConfigCollector(pytest.Collector):
 
     @property
     def program_line(self) -> str:
-        """The program and why it is this one, or why there is none."""
+        """By which program the runs are simulated and why by this one, or why by none."""
         try:
             program = self.program
         except LocatedError as error:
-            return f"no program: {error.message}"
+            return f"without a program: {error.message}"
         mode = f"{program.mode}, " if program.mode else ""
-        return f"{shlex.join(program.words)} ({mode}{program.reason})"
+        return f"by {shlex.join(program.words)} ({mode}{program.reason})"

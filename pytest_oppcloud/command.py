@@ -7,11 +7,12 @@ the run's `settings`, which stand in its baseline. Pure: no pytest, nothing is s
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Limits, RunRequest
-from oppcloud_worker.simulation import RESULTS
+from oppcloud_worker.simulation import PYTHON, RESULTS
 
 from .project import UNLIMITED, Program, RunSettings
 
@@ -183,7 +184,8 @@ def _ned_path(plan: RunPlan, run: Run) -> str:
 
 def plain_command(request: RunRequest) -> str:
     """Return the request as a line for a shell, as one would start the simulation by hand."""
-    words = [*request.program, *(word for word in request.arguments if RESULTS not in word)]
+    program = [sys.executable if word == PYTHON else word for word in request.program]
+    words = [*program, *(word for word in request.arguments if RESULTS not in word)]
     if request.fingerprint:
         words.append(f"--fingerprint={request.fingerprint}")
     assignments = [f"{name}={shlex.quote(value)}" for name, value in request.environment.items()]

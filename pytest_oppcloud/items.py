@@ -67,8 +67,7 @@ class SimulationItem(pytest.Item):
     @property
     def key(self) -> RunKey:
         """What identifies the run in the baselines."""
-        run = self.run
-        return RunKey.of(run.config, run.itervars, run.repetition, run.occurrence)
+        return run_key(self.run)
 
     @cached_property
     def baseline(self) -> Record | None:
@@ -165,7 +164,7 @@ class SimulationItem(pytest.Item):
             self.outcome = self.judgement = None
 
     def _tell(self, **properties: str) -> None:
-        self.user_properties.extend((f"opp_{name}", value) for name, value in properties.items())
+        self.user_properties.extend((f"opp_{name}", _printable(value)) for name, value in properties.items())
 
     # -- what is said about it ------------------------------------------------------------------------------------
 
@@ -241,12 +240,22 @@ class SimulationItem(pytest.Item):
             setattr(report, RECORD_ATTRIBUTE, {"path": str(path), "data": data.decode("latin-1")})
 
 
+def run_key(run: Run) -> RunKey:
+    """Return what identifies the run in the baselines."""
+    return RunKey.of(run.config, run.itervars, run.repetition, run.occurrence)
+
+
 def shown(error: OppcloudError, config: pytest.Config) -> str:
     """Return the text of the error, with its file as seen from where pytest was started."""
     if not isinstance(error, LocatedError) or error.file is None:
-        return str(error)
+        return _printable(str(error))
     file = os.path.relpath(error.file, config.invocation_params.dir)
-    return str(LocatedError(error.message, file=file, line=error.line, advice=error.advice))
+    return _printable(str(LocatedError(error.message, file=file, line=error.line, advice=error.advice)))
+
+
+def _printable(text: str) -> str:
+    """Return `text` as every report can hold it: a byte that was not UTF-8 becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def simulation_items(session: pytest.Session) -> list[SimulationItem]:

@@ -13,7 +13,6 @@ import oppcloud_worker
 import pytest
 
 from . import __version__, hookspecs
-from .execution import LocalExecutor, local_reason
 from .settings import SETTINGS_KEY, add_settings, has_selection, read_settings
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and register what the session needs."""
-    from .session import NOTES_KEY, PROJECTS_KEY, Notes, Projects
+    from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY, Notes, Projects
 
     if oppcloud_worker.__version__ != __version__:
         raise pytest.UsageError(
@@ -51,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[NOTES_KEY] = Notes()
     config.stash[PROJECTS_KEY] = Projects()
+    config.stash[INI_FILES_KEY] = []
     if settings.update.value and not hasattr(config, "workerinput"):
         from .recording import BaselineRecorder
 
@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_oppcloud_make_executor(config: pytest.Config) -> Executor:
     """Run simulations here, if nobody else does."""
+    from .execution import LocalExecutor, local_reason
+
     return LocalExecutor(local_reason(config))
 
 
@@ -95,8 +97,12 @@ def pytest_make_collect_report(
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to start more runs than anybody asked for."""
+    from .session import NOTES_KEY
+
+    if not config.stash[NOTES_KEY].simulations:
+        return
     from .items import simulation_items
 
     settings = config.stash[SETTINGS_KEY]
@@ -104,15 +110,24 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if count > settings.max_runs.value and not (
         settings.all.value or config.option.collectonly or has_selection(config, settings)
     ):
-        raise pytest.UsageError(
+        refusal = (
             f"{count:,} simulations were collected, more than the {settings.max_runs.value} that a session starts "
             f"unasked (opp_max_runs, {settings.max_runs.source})\nselect some (--opp-config, --opp-runs, -k, a file "
             "name), or say --opp-all"
         )
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(refusal)
+        # An xdist worker cannot raise it; with nothing to do it ends, and the controller says so.
+        config.stash[NOTES_KEY].refusal = refusal
+        items.clear()
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Tell which programs run the simulations, and where."""
+    from .session import NOTES_KEY
+
+    if not config.stash[NOTES_KEY].simulations:
+        return []
     from .execution import executor_of
     from .items import SimulationItem
     from .reporting import program_lines
@@ -130,10 +145,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Complete the reports of simulations; the outermost wrapper, so that no xfail mark hides a broken machinery."""
     report = yield
-    from .items import SimulationItem
+    from .session import NOTES_KEY
 
-    if isinstance(item, SimulationItem):
-        item.complete(report, call)
+    if item.config.stash[NOTES_KEY].simulations:
+        from .items import SimulationItem
+
+        if isinstance(item, SimulationItem):
+            item.complete(report, call)
     return report
 
 
@@ -155,12 +173,19 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Complete the notes; an empty selection is an error, whatever other tests there were."""
-    from .session import NOTES_KEY
+    from .baselines import baseline_path
+    from .session import INI_FILES_KEY, NOTES_KEY
 
     config = session.config
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
+    for ini_file in config.stash[INI_FILES_KEY]:
+        unused = ini_file.unused_baselines()
+        if unused:
+            notes.unused_baselines.append((str(baseline_path(ini_file.path)), unused))
     if hasattr(config, "workeroutput"):
-        config.workeroutput[_WORKER_OUTPUT] = notes.to_plain()
+        config.workeroutput[_WORKER_OUTPUT] = notes.to_text()
+    if notes.refusal:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
     selected = settings.configs.given or settings.runs.given
     if selected and not notes.simulations and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -179,9 +204,9 @@ def pytest_testnodedown(node: Any) -> None:
     """Take the notes of an xdist worker; all of them collected the same."""
     from .session import NOTES_KEY, Notes
 
-    plain = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT)
-    if plain is not None:
-        node.config.stash[NOTES_KEY] = Notes(**plain)
+    text = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT)
+    if text is not None:
+        node.config.stash[NOTES_KEY] = Notes.from_text(text)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
@@ -200,6 +225,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir))
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)
+    if notes.refusal:
+        lines = [notes.refusal]
     if lines:
         terminalreporter.section("simulations")
         for line in lines:

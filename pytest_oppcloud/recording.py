@@ -14,6 +14,8 @@ import pytest
 from .baselines import BaselineFile, write_baselines
 from .errors import BaselineError
 from .items import RECORD_ATTRIBUTE
+from .session import NOTES_KEY
+from .settings import SETTINGS_KEY, has_selection
 
 if TYPE_CHECKING:
     from .records import Record, RunKey
@@ -31,6 +33,8 @@ class BaselineRecorder:
         self.written: list[tuple[Path, int]] = []
         #: Files whose records are what they already said.
         self.unchanged: list[Path] = []
+        #: File, and how many runs of it were removed because the ini file has them no more.
+        self.removed: list[tuple[Path, int]] = []
         self.errors: list[BaselineError] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -40,9 +44,20 @@ class BaselineRecorder:
             path = Path(carried["path"])
             self._records[path].update(BaselineFile(path, carried["data"].encode("latin-1")).records())
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write all files; an error makes the session fail."""
+        """Write all files; an error makes the session fail.
+
+        Unused baselines go only when all is rewritten, and nothing was left out and nothing failed.
+        """
+        settings, notes = session.config.stash[SETTINGS_KEY], session.config.stash[NOTES_KEY]
+        if (
+            settings.update.value == "all"
+            and session.exitstatus == pytest.ExitCode.OK
+            and not has_selection(session.config, settings)
+        ):
+            for file, keys in notes.unused_baselines:
+                self._records[Path(file)].update(dict.fromkeys(keys))
+                self.removed.append((Path(file), len(keys)))
         for path, records in sorted(self._records.items()):
             try:
                 changed = write_baselines(path, records)
@@ -52,6 +67,6 @@ class BaselineRecorder:
                     session.exitstatus = pytest.ExitCode.TESTS_FAILED
                 continue
             if changed:
-                self.written.append((path, len(records)))
+                self.written.append((path, sum(record is not None for record in records.values())))
             else:
                 self.unchanged.append(path)

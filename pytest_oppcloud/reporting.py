@@ -35,7 +35,7 @@ def program_lines(items: Iterable[SimulationItem]) -> list[str]:
     counts: Counter[str] = Counter()
     for item in items:
         counts[item.parent.program_line] += 1
-    return [f"{_plural(count, 'simulation')} by {line}" for line, count in counts.items()]
+    return [f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()]
 
 
 def pass_word(report: pytest.TestReport) -> str:
@@ -58,8 +58,8 @@ def summary_lines(
     yield from _machinery_lines(reports)
     if recorder is not None:
         yield from _recorder_lines(recorder, folder)
-    for file, runs in notes.unused_baselines:
-        shown = ", ".join(runs[:3]) + (", ..." if len(runs) > 3 else "")
+    for file, runs in notes.unused_baselines if recorder is None or not recorder.removed else ():
+        shown = ", ".join(map(str, runs[:3])) + (", ..." if len(runs) > 3 else "")
         yield f"{_plural(len(runs), 'unused baseline')} in {os.path.relpath(file, folder)}: {shown}"
 
 
@@ -79,6 +79,8 @@ def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
         yield f"wrote {_plural(count, 'baseline')} to {os.path.relpath(path, folder)}"
     for path in recorder.unchanged:
         yield f"{os.path.relpath(path, folder)} stays as it was"
+    for path, count in recorder.removed:
+        yield f"removed {_plural(count, 'unused baseline')} from {os.path.relpath(path, folder)}"
     for error in recorder.errors:
         yield f"not written: {error}"
     if not (recorder.written or recorder.unchanged or recorder.errors):

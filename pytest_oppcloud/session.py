@@ -1,17 +1,16 @@
-"""What one session knows about itself, apart from its items: caches, and notes for the summary.
-
-Notes are plain values, because with xdist they travel from a worker to the controller.
-"""
+"""What one session knows about itself, apart from its items: caches, and notes for the summary."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from .content import Content, content_of
 from .project import Program, Project, read_project
+from .records import RunKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,13 +48,38 @@ class Notes:
     configs_passed_over: list[str] = field(default_factory=list)
     #: Config, and why `--opp-runs` left none of its runs.
     runs_passed_over: list[tuple[str, str]] = field(default_factory=list)
-    #: Baseline file, and the runs in it that no ini file has any more.
-    unused_baselines: list[tuple[str, list[str]]] = field(default_factory=list)
+    #: Baseline file, and the runs in it that its ini file has no more.
+    unused_baselines: list[tuple[str, list[RunKey]]] = field(default_factory=list)
+    #: Why the session is refused; "" if it is not.
+    refusal: str = ""
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the notes as builtins."""
-        return asdict(self)
+    def to_text(self) -> str:
+        """Return the notes as an xdist worker sends them: ASCII, whatever bytes names are made of."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Notes:
+        """Read what `to_text` wrote."""
+        data = json.loads(text)
+        for entry in data["unused_baselines"]:
+            entry[1] = [
+                RunKey.of(key["config"], dict(key["itervars"]), key["repetition"], key["occurrence"])
+                for key in entry[1]
+            ]
+        return cls(**data)
 
 
+class HasBaselines(Protocol):
+    """What the end of a session wants of a collected ini file."""
+
+    path: Path
+
+    def unused_baselines(self) -> list[RunKey]:
+        """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
+        ...
+
+
+#: The collectors of the ini files of a session.
+INI_FILES_KEY = pytest.StashKey[list[HasBaselines]]()
 PROJECTS_KEY = pytest.StashKey[Projects]()
 NOTES_KEY = pytest.StashKey[Notes]()

@@ -98,7 +98,8 @@ def _counted(states: Counter[State]) -> str:
 def _circumstances(comparison: Comparison) -> list[str]:
     """Return what is not as it was when the baseline was recorded."""
     lines: list[tuple[str, str | None, str | None, str]] = [
-        (change.name, change.baseline, change.obtained, "") for change in comparison.changes
+        (change.name, change.baseline or "(unknown)", change.obtained or "(unknown)", "")
+        for change in comparison.changes
     ]
     lines += [
         (difference.name, difference.baseline, difference.obtained, "   (a setting: must be equal)")
@@ -115,7 +116,7 @@ def _circumstances(comparison: Comparison) -> list[str]:
 
 
 def _told(value: str | None) -> str:
-    return "(not set)" if value is None else printable(value) or "(unknown)"
+    return "(not set)" if value is None else printable(value) or "(empty)"
 
 
 def _table(differences: Sequence[Difference], width: int) -> list[str]:

@@ -7,13 +7,13 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_oppcloud.records.record import stored_form
+from oppcloud_worker.messages import RecordedValue
+
+from pytest_oppcloud.records.record import ordered, stored_form
 
 from .compare import State, accepted
 
 if TYPE_CHECKING:
-    from oppcloud_worker.messages import RecordedValue
-
     from pytest_oppcloud.records import Record, Recording
 
     from .compare import Comparison
@@ -28,7 +28,7 @@ class Update(enum.Enum):
     #: Runs that differ from their baseline, or whose baseline is damaged: the whole run anew. Runs without a baseline
     #: stay without.
     CHANGED = "changed"
-    #: Every run. Where nothing is different, not even what it was recorded with, the file stays as it is.
+    #: Every run, what it was recorded with included; where that and all values are the same, the file stays as it is.
     ALL = "all"
 
 
@@ -51,10 +51,24 @@ def record_to_write(  # noqa: PLR0913 - three of them say what there is so far
     if stored is None or comparison is None:
         allowed = mode is not Update.NEW if damaged else mode is not Update.CHANGED
         return stored_form(obtained, recording.forms) if allowed else None
-    only_new = all(difference.state is State.NEW for difference in comparison.differences)
-    if mode is Update.ALL or (comparison.differences and (mode is Update.CHANGED or only_new)):
-        return _merged(stored, stored_form(obtained, recording.forms))
-    return None
+    if mode is Update.NEW:
+        return _extended(stored, comparison)
+    if mode is Update.CHANGED and not comparison.differences:
+        return None
+    merged = _merged(stored, stored_form(obtained, recording.forms))
+    return None if merged == stored else merged
+
+
+def _extended(stored: Record, comparison: Comparison) -> Record | None:
+    """Return the stored record with the values that it lacks, if nothing else is different."""
+    differences = comparison.differences
+    if not differences or any(difference.state is not State.NEW for difference in differences):
+        return None
+    new = (
+        RecordedValue(kind=one.kind, module=one.module, name=one.name, field=one.field, value=one.obtained or "")
+        for one in sorted(differences, key=lambda difference: difference.occurrence)
+    )
+    return replace(stored, values=ordered((*stored.values, *new)))
 
 
 def _merged(stored: Record, obtained: Record) -> Record:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oppcloud_worker.simulation import PYTHON
+
 from pytest_oppcloud.errors import SettingsError
 
 from .reader import FILE_NAME
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 #: What `opp_makemake` appends to the name in debug mode.
 _SUFFIX = {"release": "", "debug": "_dbg"}
-#: Stands for the Python interpreter of whoever executes the request, in the first word of a command.
-PYTHON = "{python}"
 _ASSIGNMENT = re.compile(
     r"^(TARGET|TARGET_DIR|TARGET_NAME|PROJECT_OUTPUT_DIR|PROJECTRELATIVE_PATH)\s*[:?]?=[ \t]*(.*?)\s*$", re.MULTILINE
 )

@@ -104,7 +104,8 @@ class RunRequest:
 
     #: Who asks: the node id; part of messages, never interpreted.
     name: str
-    #: First words of the command line. A first word with a slash is a path, relative to `directory`.
+    #: First words of the command line. A first word with a slash is a path, relative to `directory`; "{python}" is the
+    #: interpreter of whoever executes the request.
     program: tuple[str, ...]
     #: The rest of the command line, without `--fingerprint` and `--result-dir`: `execute` adds those. `{results}`
     #: stands for the folder of the result files.

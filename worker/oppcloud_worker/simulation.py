@@ -24,11 +24,13 @@ from .supervision import GuardianLostError, Program, Stop, guardian
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
+__all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
 
 #: What stands for the result folder in arguments: `--output-scalar-file={results}/run.sca`. With a dollar sign in
 #: front it is OMNeT++'s own notation for a variable and stays.
 RESULTS = "{results}"
+#: As a word of the program: the interpreter of whoever executes the request.
+PYTHON = "{python}"  # no f-string: it is written so in requests
 _RESULTS = re.compile(r"(?<!\$)\{results\}")
 #: Names in the directory of a run.
 STDOUT = "stdout.txt"
@@ -133,7 +135,8 @@ def _command(request: RunRequest, results: Path) -> tuple[str, ...]:
     arguments = [_RESULTS.sub(lambda _: str(results), argument) for argument in request.arguments]
     if request.fingerprint is not None:
         arguments.append(f"--fingerprint={request.fingerprint}")
-    return (*request.program, *arguments, f"--result-dir={results}")
+    program = [sys.executable if word == PYTHON else word for word in request.program]
+    return (*program, *arguments, f"--result-dir={results}")
 
 
 def _files(directory: Path) -> Iterator[ResultFile]:

@@ -23,23 +23,29 @@ RUN export DEBIAN_FRONTEND=noninteractive \
     && apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates ccache tini \
     && if ! command -v python3; then apt-get install --yes --no-install-recommends python3; fi \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+    # Where only root gets into the folder around OMNeT++, let the worker through.
+    && if [ -d "${OMNETPP_ROOT}" ]; then chmod o+x "$(dirname "${OMNETPP_ROOT}")"; fi \
     # Nobody but root may read the init process's memory, and with it the address of the queue in its environment.
     && chmod 0711 /usr/bin/tini
 
 
-# The worker and what it needs, in a virtual environment: the distribution's own Python stays as it is.
-FROM base AS wheels
-# yes: with the ini reader and the kernel under the examples' Python programs. auto: yes where there is no OMNeT++.
-ARG ENGINE=auto
-# Extras of the slim worker, separated by commas.
-ARG EXTRAS=""
+# Virtual environments are made here: the distribution's own Python stays as it is.
+FROM base AS python
 RUN if ! python3 -c 'import ensurepip, venv'; then \
       export DEBIAN_FRONTEND=noninteractive \
       && apt-get update \
       && apt-get install --yes --no-install-recommends python3-venv \
-      && rm -rf /var/lib/apt/lists/*; \
+      && rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     fi
+
+
+# The worker and what it needs.
+FROM python AS wheels
+# yes: with the ini reader and the kernel under the examples' Python programs. auto: yes where there is no OMNeT++.
+ARG ENGINE=auto
+# Extras of the slim worker, separated by commas.
+ARG EXTRAS=""
 RUN python3 -m venv /opt/oppcloud
 COPY worker /src/worker
 COPY pyproject.toml README.md LICENSE /src/
@@ -74,7 +80,7 @@ RUN if command -v opp_makemake >/dev/null; then \
 
 
 # RQ's dashboard, for those who want to look into the queue: docker compose --profile dashboard up
-FROM wheels AS dashboard-packages
+FROM python AS dashboard-packages
 RUN python3 -m venv /opt/dashboard \
     && /opt/dashboard/bin/pip install --no-cache-dir --disable-pip-version-check 'rq-dashboard>=0.9,<0.10' six 'rq>=3,<4'
 
@@ -88,15 +94,6 @@ ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/dashboard/bin/rq-dashboard"]
 
 
 FROM base AS worker
-ARG VERSION=""
-ARG REVISION=""
-ARG BASE_IMAGE
-LABEL org.opencontainers.image.title="oppcloud-worker" \
-      org.opencontainers.image.description="Runs OMNeT++ simulations that pytest --oppcloud puts into a queue" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="${BASE_IMAGE}"
 # The one folder that is written to, besides /tmp: unpacked content and the compiler's cache.
 ENV XDG_CACHE_HOME=/var/cache/oppcloud \
     CCACHE_DIR=/var/cache/oppcloud/ccache \
@@ -114,3 +111,13 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["/opt/oppcloud/bin/python", "-m", "oppcloud_worker.health"]
 # tini, as process 1, passes signals on and buries what simulations leave behind. -s: also where it is not process 1.
 ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/oppcloud/bin/python", "-m", "oppcloud_worker"]
+# Last, as they change most often.
+ARG VERSION=""
+ARG REVISION=""
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="oppcloud-worker" \
+      org.opencontainers.image.description="Runs OMNeT++ simulations that pytest --oppcloud puts into a queue" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"

@@ -8,18 +8,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import oppcloud_worker
 
-from pytest_oppcloud.errors import SettingsError
+from pytest_oppcloud.errors import OppcloudError, SettingsError
 from pytest_oppcloud.images import DOCKER_HUB, Recipe, Reference, ecr, find_tool
 from pytest_oppcloud.images.tool import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # has no public name
 
@@ -38,18 +39,28 @@ examples:
 """
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add `image` to the commands."""
-    image = commands.add_parser(
-        "image",
-        help="build the worker's container image, and push it to a registry",
+def image_command(given: Sequence[str]) -> int:
+    """Do what the command line says; return the exit code."""
+    options = _parser().parse_args(given)
+    act: Callable[[argparse.Namespace], int] = options.act
+    try:
+        return act(options)
+    except OppcloudError as error:
+        print(f"oppcloud image {options.action}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="oppcloud image",
         description="Build the worker's container image, and push it to a registry, by docker, podman or buildah.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = image.add_subparsers(dest="action", metavar="build|push", required=True)
+    actions = result.add_subparsers(dest="action", metavar="build|push", required=True)
     _add_build(actions)
     _add_push(actions)
+    return result
 
 
 def _add_build(actions: Subparsers) -> None:
@@ -84,7 +95,7 @@ def _add_build(actions: Subparsers) -> None:
     build.add_argument("--platform", default="", metavar="OS/ARCH", help="build for another machine, as linux/arm64")
     build.add_argument("--no-cache", action="store_true", help="take nothing from earlier builds, fetch the base anew")
     _add_tool(build)
-    build.set_defaults(run=_build)
+    build.set_defaults(act=_build)
 
 
 def _add_push(actions: Subparsers) -> None:
@@ -100,7 +111,7 @@ def _add_push(actions: Subparsers) -> None:
     )
     push.add_argument("--region", metavar="REGION", help="region of that registry (default: the one that boto3 finds)")
     _add_tool(push)
-    push.set_defaults(run=_push)
+    push.set_defaults(act=_push)
 
 
 def _add_tool(parser: argparse.ArgumentParser) -> None:
@@ -175,9 +186,3 @@ def _push(options: argparse.Namespace) -> int:
     # By its digest an image stays the same whoever pushes next.
     print(f"pushed {name}" + (f"\n       {name.registry}/{name.repository}@{digest}" if digest else ""))
     return 0
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the command line says; return the exit code."""
-    action: Callable[[argparse.Namespace], int] = options.run
-    return action(options)

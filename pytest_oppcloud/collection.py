@@ -220,20 +220,30 @@ class ConfigCollector(pytest.Collector):
         )
 
     @cached_property
+    def _found(self) -> Program | LocatedError:
+        """The program, or why there is none: asked for by every run, looked for once."""
+        settings = self.config.stash[SETTINGS_KEY]
+        try:
+            chosen = self.parent.project.settings(self.info.name)
+            return find_program(
+                ProgramWish(
+                    project=self.parent.project,
+                    settings=chosen,
+                    folder=self.parent.path.parent,
+                    mode=settings.mode.value or chosen.mode or "",
+                    name=settings.program.value,
+                    top=self.config.rootpath,
+                )
+            )
+        except LocatedError as error:
+            return error
+
+    @property
     def program(self) -> Program:
         """The program that simulates the runs; raise `ProgramMissingError` if there is none."""
-        settings = self.config.stash[SETTINGS_KEY]
-        chosen = self.parent.project.settings(self.info.name)
-        return find_program(
-            ProgramWish(
-                project=self.parent.project,
-                settings=chosen,
-                folder=self.parent.path.parent,
-                mode=settings.mode.value or chosen.mode or "",
-                name=settings.program.value,
-                top=self.config.rootpath,
-            )
-        )
+        if isinstance(self._found, LocatedError):
+            raise self._found
+        return self._found
 
     @property
     def program_line(self) -> str:

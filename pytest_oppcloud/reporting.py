@@ -33,8 +33,8 @@ def properties(report: pytest.TestReport) -> dict[str, str]:
 def program_lines(items: Iterable[SimulationItem]) -> list[str]:
     """Return which programs simulate the items, and why these: one line per program."""
     counts: Counter[str] = Counter()
-    for item in items:
-        counts[item.parent.program_line] += 1
+    for config, count in Counter(item.parent for item in items).items():
+        counts[config.program_line] += count
     return [f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()]
 
 

@@ -177,8 +177,8 @@ SETTINGS: tuple[Setting, ...] = (
         default="",
         option="--opp-update-baselines",
         metavar="new|changed|all",
-        help="Write baselines: of runs that have none, of those and of runs that differ,\n"
-        "or of all that were run, also dropping what is no longer recorded",
+        help="Write baselines: of runs that have none (new), of runs that differ from theirs (changed),\n"
+        "or of all that ran, dropping those of runs that are no more (all)",
     ),
     Setting(
         name="all",

@@ -17,6 +17,7 @@ import redis
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
 from oppcloud_worker.remote.connection import LOST, connect, redacted
+from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
@@ -88,6 +89,8 @@ class QueueAddress:
     session: str
     #: Seconds to wait for a worker to appear, and for Redis to come back.
     patience: float
+    #: Whether the server is ours alone and ends with the session: there is nothing to clean up.
+    private: bool = False
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 
@@ -107,6 +110,9 @@ class Dispatcher(threading.Thread):
         self._reader = events.EventReader(self._connection, address.session)
         self._shipping = Shipping(self._connection)
         self._flights: dict[str, _Flight] = {}
+        #: Digests of the result files in the store, by run, that nobody has taken or discarded. Both threads use it,
+        #: with single operations only.
+        self.result_files: dict[str, list[str]] = {}
         self._finishing = threading.Event()
         #: Whether this process queues runs; asked once, at the first order.
         self._submitter: bool | None = None
@@ -118,6 +124,11 @@ class Dispatcher(threading.Thread):
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
         self._orders.put(orders)
+
+    def results_of(self, run: str) -> RedisStore:
+        """Return where the files of a run are."""
+        prefix = keys.files(self.address.session, run)
+        return RedisStore(self._connection, prefix, ttl=keys.RESULT_FILES)
 
     def finish(self) -> None:
         """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
@@ -172,7 +183,7 @@ class Dispatcher(threading.Thread):
                 if away_since is not None:
                     self._report_back()
                     away_since = None
-            except LOST as error:
+            except LOST as error:  # noqa: PERF203  # each turn on its own: what goes wrong may pass
                 now = time.monotonic()
                 away_since = self._report_away(away_since, error)
                 why = self.address.trouble()
@@ -268,6 +279,9 @@ class Dispatcher(threading.Thread):
     def _deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""
         for run, outcome in runs.outcomes(self._connection, self.address.session, finished).items():
+            digests = [file.digest for file in outcome.files if file.digest]
+            if digests:
+                self.result_files[run] = digests
             if self._flights.pop(run, None) is not None:
                 self.arrivals.put(Arrival(run=run, outcome=outcome))
 
@@ -346,7 +360,7 @@ class Dispatcher(threading.Thread):
 
     def _end_session(self) -> None:
         """As the owner, cancel what is left and remove all traces."""
-        if not self._owner:
+        if not self._owner or self.address.private:
             return
         try:
             self._connection.delete(keys.lease(self.address.session))
@@ -357,6 +371,9 @@ class Dispatcher(threading.Thread):
             while self._running and time.monotonic() < deadline and not self.address.trouble():
                 for event in self._reader.read(_BLOCK):
                     self._note(event)
+            self._deliver(sorted(self._flights))
+            for run, digests in self.result_files.copy().items():
+                self.results_of(run).remove(digests)
             runs.remove_session(self._connection, self.address.session, self.statistics.seen_runs)
             self._connection.close()
         except redis.RedisError as error:

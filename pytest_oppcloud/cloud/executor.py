@@ -6,6 +6,7 @@ files are fetched here, when somebody wants them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import time
@@ -14,9 +15,6 @@ from typing import TYPE_CHECKING
 
 import redis
 from oppcloud_worker.manifest import check_path
-from oppcloud_worker.remote import keys
-from oppcloud_worker.remote.connection import connect
-from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.store import ContentError, VerifyingSink
 
 from pytest_oppcloud.errors import MachineryError
@@ -67,7 +65,6 @@ class QueueExecutor:
         #: The runs of outcomes that were handed out, by identity; the outcome is kept so that its id stays its own.
         self._handed_out: dict[int, tuple[RunOutcome, str]] = {}
         self._runs: dict[str, str] = {}
-        self._files_connection: redis.Redis | None = None
 
     @property
     def _dispatcher(self) -> Dispatcher:
@@ -136,13 +133,12 @@ class QueueExecutor:
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Fetch the files of the run to `destination`; say there which were left out."""
-        store = self._result_store(outcome)
+        _, run = self._handed_out.get(id(outcome), (outcome, ""))
+        store = self._dispatcher.results_of(run)
         missing = []
         for file in outcome.files:
             if not file.digest:
                 missing.append(f"{file.path} ({file.size} bytes)")
-                continue
-            if store is None:
                 continue
             try:
                 path = destination / check_path(file.path)
@@ -161,27 +157,12 @@ class QueueExecutor:
 
     def discard_files(self, outcome: RunOutcome) -> None:
         """Have the store forget the files of the run."""
-        store = self._result_store(outcome)
-        self._handed_out.pop(id(outcome), None)
-        if store is not None:
-            try:
-                store.remove([file.digest for file in outcome.files if file.digest])
-            except redis.RedisError:
-                # They go by themselves after an hour.
-                return
-
-    def _result_store(self, outcome: RunOutcome) -> RedisStore | None:
-        """Return where the files of the run are; None if it is none of ours, or has none."""
-        known = self._handed_out.get(id(outcome))
-        if known is None or not any(file.digest for file in outcome.files):
-            return None
-        address = self._dispatcher.address
-        if self._files_connection is None:
-            self._files_connection = connect(address.url, retries=1)
-        return RedisStore(self._files_connection, keys.files(address.session, known[1]), ttl=keys.RESULT_FILES)
+        _, run = self._handed_out.pop(id(outcome), (outcome, ""))
+        digests = self._dispatcher.result_files.pop(run, None)
+        if digests:
+            # They go by themselves after an hour, if Redis cannot be reached now.
+            with contextlib.suppress(redis.RedisError):
+                self._dispatcher.results_of(run).remove(digests)
 
     def close(self) -> None:
-        """Let go of the connection for files; the session ends the dispatcher, which serves all that is left."""
-        if self._files_connection is not None:
-            self._files_connection.close()
-            self._files_connection = None
+        """Do nothing: the session ends the dispatcher, which cleans up what is left."""

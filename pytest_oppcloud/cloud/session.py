@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from oppcloud_worker.remote.connection import redacted
 
-from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
+from pytest_oppcloud.items import SimulationItem, simulation_items
 
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
@@ -93,6 +93,7 @@ class CloudSession:
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
+            private=True,
             trouble=self._embedded.trouble,
         )
 
@@ -143,7 +144,7 @@ class CloudSession:
         for item in items:
             try:
                 submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
-            except (LocatedError, OSError):
+            except (LocatedError, OSError):  # noqa: PERF203  # one item among many
                 continue
         return list(submissions.values())
 

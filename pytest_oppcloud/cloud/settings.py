@@ -48,9 +48,5 @@ def read_settings(config: pytest.Config) -> CloudSettings:
             raise pytest.UsageError(
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue with workers of its own"
             )
-    return CloudSettings(
-        url=url,
-        queue=config.getoption("oppcloud_queue") or DEFAULT_QUEUE,
-        slots=workers or available_cores(),
-        wait=wait,
-    )
+    queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
+    return CloudSettings(url=url, queue=queue, slots=workers or available_cores(), wait=wait)

@@ -5,13 +5,12 @@ started). Pure but for looking at files: no pytest.
 """
 
 from .keys import UNLIMITED, Alternative, ToleranceRule, seconds, simulated_time
-from .program import PYTHON, Program, ProgramMissingError, ProgramWish, find_program
+from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .reader import FILE_NAME, find_project_file, read_project
 from .settings import Project, RunSettings
 
 __all__ = [
     "FILE_NAME",
-    "PYTHON",
     "UNLIMITED",
     "Alternative",
     "Program",

@@ -158,11 +158,14 @@ def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tu
         path = wish.base / word
         if first == PYTHON and index == 0 and not word.startswith("-") and not path.is_file():
             return (), (), word
-        if not word.startswith("-") and path.exists():
+        if path.is_file():
             files.append(path)
-            word = relative(path, wish.folder)  # noqa: PLW2901 - the same word, seen from elsewhere
-        words.append(word)
+        words.append(_seen_from(path, wish.folder) if not word.startswith("-") and path.exists() else word)
     return tuple(words), tuple(files), ""
+
+
+def _seen_from(path: Path, folder: Path) -> str:
+    return relative(path, folder) if path.is_file() else os.path.relpath(path, folder)
 
 
 def _fill(word: str, wish: ProgramWish) -> str:

@@ -198,7 +198,8 @@ class Pool:
             return
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         _log.warning("slot %s was %s%s", slot.name, how, f", busy with {slot.ticket.job_id}" if slot.ticket else "")
-        self._hand_back(slot, f"its worker slot {slot.name} was {how}")
+        if slot.ready:
+            self._hand_back(slot, f"its worker slot {slot.name} was {how}")
 
     def _hand_back(self, slot: _Slot, why: str) -> None:
         from redis import RedisError  # noqa: PLC0415  # late, see above

@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -52,6 +53,8 @@ _log = logging.getLogger("oppcloud_worker")
 
 #: How often a command is tried again when Redis is away: more than a minute.
 _RETRIES = 45
+#: The same for the first contact: some five seconds.
+_FIRST_RETRIES = 7
 
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
@@ -149,7 +152,9 @@ class Slot(SimpleWorker):
         return wanted
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
-        """Store the result files in Redis."""
+        """Store the result files in Redis; those of a stopped run are of no use to anybody."""
+        if outcome.cause is Cause.STOPPED:
+            return replace(outcome, files=(), directory="")
         store = RedisStore(self.connection, keys.files(ticket.session, ticket.run), ttl=keys.RESULT_FILES)
         return store_results(outcome, store)
 
@@ -189,11 +194,11 @@ class Slot(SimpleWorker):
     def procline(self, message: str) -> None:
         """Leave the name of the process alone."""
 
-    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:  # noqa: ARG002  # RQ's signature
         """Stop the simulation: the session no longer wants it. RQ calls this in its own thread."""
         self.stop.set()
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a signal handler
         """End soon after SIGTERM or SIGINT: stop the simulation and hand its run back."""
         if not self._ending:
             self._ending = f"its worker was told to end ({signal.Signals(signum).name})"
@@ -222,7 +227,7 @@ class Slot(SimpleWorker):
             raise StopRequested
         return bool(super().should_run_maintenance_tasks)
 
-    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002  # RQ's signature
         """Return how long RQ may take the job to be running without hearing of it."""
         return _RQ_WORKER_TTL
 
@@ -249,7 +254,7 @@ class Slot(SimpleWorker):
             try:
                 if not self._announce():
                     self.stop.set()
-            except redis.RedisError as error:
+            except redis.RedisError as error:  # noqa: PERF203  # the next time may be better
                 _log.warning("slot %s: cannot renew its lease: %s", self.name, error)
 
 
@@ -293,6 +298,8 @@ def main() -> NoReturn:
     # Simulations must not find it in their environment.
     os.environ.pop("OPPCLOUD_REDIS_URL", None)
     try:
+        # A wrong address should show soon, a Redis that goes away later may come back.
+        connect(settings.url, retries=_FIRST_RETRIES).ping()
         connection = connect(settings.url, retries=_RETRIES, name=settings.name)
         slot = Slot(settings, connection, connect(settings.url), tell)
     except (*LOST, redis.RedisError, ValueError) as error:

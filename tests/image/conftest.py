@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from pytest_oppcloud.errors import SettingsError
 from pytest_oppcloud.images import Recipe, Reference, find_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -43,6 +44,7 @@ _PLAIN_IMAGE = "docker.io/library/python:3.12-slim-bookworm"
 _OMNETPP_IMAGE = "ghcr.io/omnetpp/omnetpp:u24.04-6.1.0"
 #: Bases and layers stay from one run to the next.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-oppcloud" / "image-tests"
+_SYSTEMD = Path("/run/systemd/system")
 PASSWORD = "only-for-the-tests"  # noqa: S105
 
 
@@ -73,26 +75,37 @@ class Containers:
 
     def run(self, image: str, *arguments: str, options: Sequence[str] = (), check: bool = True) -> str:
         """Run a container to its end; return what it printed."""
-        done = self.call("run", "--rm", *options, image, *arguments, check=check)
+        done = self.call("run", "--rm", *self.quiet, *options, image, *arguments, check=check)
         return done.stdout + done.stderr
 
     def start(self, name: str, image: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Start a container in the background; it is removed after the test."""
         self.call("rm", "--force", "--volumes", name, check=False)
         self.started.append(name)
-        self.call("run", "--detach", "--name", name, *options, image, *arguments)
+        self.call("run", "--detach", "--name", name, *self.quiet, *options, image, *arguments)
         return name
 
     def execute(self, container: str, *command: str) -> subprocess.CompletedProcess[str]:
         return self.call("exec", container, *command, check=False)
 
+    def health_check(self, image: str) -> list[str]:
+        """Return the command of an image's health check."""
+        details = json.loads(self.call("image", "inspect", image).stdout)[0]
+        # podman and docker have it at different places.
+        check = details.get("Healthcheck") or details["Config"]["Healthcheck"]
+        kind, *words = map(str, check["Test"])
+        assert kind == "CMD"
+        return words
+
     def health(self, container: str) -> tuple[int, str]:
         """Run the image's own health check, now, in a container."""
-        template = "{{json .Config.Healthcheck.Test}}"
-        words = json.loads(self.inspect(container, template))
-        assert words[0] == "CMD"
-        done = self.execute(container, *words[1:])
+        done = self.execute(container, *self.health_check(self.inspect(container, "{{.Image}}")))
         return done.returncode, done.stdout + done.stderr
+
+    @property
+    def quiet(self) -> list[str]:
+        """Options for podman where there is no systemd that could call health checks from time to time."""
+        return ["--no-healthcheck"] if self.name == "podman" and not _SYSTEMD.exists() else []
 
 
 #: How a worker is to be run where its surroundings are not trusted.
@@ -116,7 +129,7 @@ def _configure_podman() -> None:
     known = {name: resource.getrlimit(number) for name, number in limits.items()}
     given = [f'"{name}={min(soft, 4096)}:{min(hard, 4096)}"' for name, (soft, hard) in known.items() if hard > 0]
     engine = ['events_logger = "file"']
-    if not Path("/run/systemd/system").exists():
+    if not _SYSTEMD.exists():
         engine.append('cgroup_manager = "cgroupfs"')
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists() and shutil.which("runc"):
         # Its other runtime, crun, refuses the first version of control groups mixed with the second.
@@ -267,8 +280,8 @@ def omnetpp_base(
 
 def _oppcloud_image_build(name: str, base: str, *options: str) -> str:
     """Build the image with the command that users have; return its name."""
-    oppcloud = str(Path(sys.executable).with_name("oppcloud"))
-    command = [oppcloud, "image", "build", str(ROOT), "--tag", name, "--base", base]
+    call = "import sys; from pytest_oppcloud.cli.image import image_command; sys.exit(image_command(sys.argv[1:]))"
+    command = [sys.executable, "-c", call, "build", str(ROOT), "--tag", name, "--base", base]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.fail(f"the image was not built:\n{done.stdout[-5000:]}\n{done.stderr[-5000:]}")

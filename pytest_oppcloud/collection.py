@@ -181,7 +181,7 @@ class ConfigCollector(pytest.Collector):
 
     def _check_that_it_is_a_test(self, run: Run) -> None:
         """Skip the config if what is known of its first run tells that none of them is a test."""
-        if not run.option("network"):
+        if not (run.option("network") or "").strip('"'):
             raise pytest.skip.Exception(f"config {self.info.name} has no network: nothing to simulate")
         scheduler = run.option("scheduler-class") or ""
         if any(word in scheduler.lower() for word in _REAL_TIME):

@@ -108,12 +108,13 @@ def command_line_entries(plan: RunPlan, run: Run) -> dict[str, str]:
     if plan.sim_time_limit not in {"", UNLIMITED}:
         entries["sim-time-limit"] = plan.sim_time_limit
     entries.update(plan.overrides)
-    return entries | {name: file for name, file in _RESULT_FILES.items() if run.option(name) is not None}
+    named = {key for key, _ in run.entries}
+    return entries | {name: file for name, file in _RESULT_FILES.items() if name in named}
 
 
 def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
     """Return the settings that decide what is recorded: they stand in the baseline and must be equal."""
-    settings = {name: value for name in DECISIVE_OPTIONS if (value := run.option(name)) is not None}
+    settings = {name: value.strip('"') for name in DECISIVE_OPTIONS if (value := run.option(name)) is not None}
     quiet = dict(_QUIET)
     for key, value in command_line_entries(plan, run).items():
         if quiet.get(key) != value and key != "fingerprint" and key not in _RESULT_FILES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .execution import executor_of
 from .judging import Expectation, Judgement, Result, describe_end, judge, recording_of, rules_of, tail
 from .keeping import kept_folder
 from .naming import keywords
+from .project import provenance
 from .records import RunKey
 from .session import PROJECTS_KEY
 from .settings import SETTINGS, SETTINGS_KEY
@@ -118,7 +120,10 @@ class SimulationItem(pytest.Item):
 
     def setup(self) -> None:
         """Have the run simulated; raise `MachineryError` if that could not be done."""
-        outcome = self.outcome = executor_of(self.config).result(self.request)
+        request = self.request
+        outcome = executor_of(self.config).result(request)
+        made_with = {**outcome.provenance, **provenance(self.parent.program)}
+        outcome = self.outcome = replace(outcome, provenance=made_with)
         self._tell(cause=outcome.cause.text, host=outcome.host, wall_time=f"{outcome.wall_time:.6f}")
         if outcome.events is not None:
             self._tell(events=str(outcome.events))

@@ -19,7 +19,7 @@ from .configuration import RunConfiguration
 from .errors import SimulationError, Termination
 from .kernel import Simulation
 from .messages import Message
-from .simtime import seconds, text
+from .simtime import text
 from .watch import Interruption, Speedometer, Stopwatch, duration_text, end_at_signals
 
 if typing.TYPE_CHECKING:
@@ -163,7 +163,9 @@ class Program:
             for run in runs:
                 print(f"Run {run.number}: {run.summary}")
         else:
-            self._report(SimulationError(f"The embedded engine does not answer -q {question}"))
+            known = question in {"rundetails", "runconfig", "sectioninheritance"}
+            reason = "The embedded engine does not answer -q" if known else "Unrecognized -q argument"
+            self._report(SimulationError(f"{reason} '{question}'"))
             return 1
         return 0
 
@@ -293,8 +295,8 @@ class _Status:
     def _progress(self) -> str:
         limit = self._simulation.sim_time_limit
         ratios = [self._watch.progress()]
-        if limit is not None and limit > 0:
-            ratios.append(seconds(self._simulation.now) / limit)
+        if limit:
+            ratios.append(self._simulation.now / limit)
         ratio = min(max(ratios), 1.0)
         if ratio < 0:
             return ""

@@ -68,19 +68,21 @@ class Component:
     # -- parameters ----------------------------------------------------------------------------------------------
 
     def parameter(self, name: str) -> ParameterValue:
-        """Return a parameter; raise `SimulationError` if there is none of that name."""
+        """Return a parameter, for an expression; raise `SimulationError` if there is none of that name."""
         if name not in self._parameters:
-            raise SimulationError(f"({self.class_name}){self.full_path}: Unknown parameter '{name}'")
+            raise SimulationError(f"({self.type_name}){self.full_path} has no parameter named '{name}'")
         return self._parameters[name]
 
     def par(self, name: str) -> typing.Any:
         """Return the value of a parameter, in its unit; that of a volatile one is computed anew."""
-        return self.parameter(name).read()
+        if name not in self._parameters:
+            raise SimulationError(f"Unknown parameter '{name}'")
+        return self._parameters[name].read()
 
     def vector_index(self) -> int:
         """Return the index within the vector of modules; raise `SimulationError` outside of one."""
         if self.index is None:
-            raise SimulationError(f"'index' is not allowed here: {self.full_path} is not in a module vector")
+            raise SimulationError("'index': getIndex(): Module is not member of a submodule vector")
         return self.index
 
     def parent_component(self) -> Component:
@@ -100,12 +102,10 @@ class Component:
     def _configured(self, declared: Parameter) -> str:
         path = f"{self.full_path}.{declared.name}"
         value = self.simulation.configuration.parameter(path, has_default=declared.default is not None)
-        if value is None or value == "default":
-            if declared.default is not None:
-                return declared.default
-            value = "ask"
-        if value == "ask":
-            prompt = declared.prompt or f"Enter parameter '{path}' (unassigned):"
+        if value in {None, "default"} and declared.default is not None:
+            return declared.default
+        if value is None or value == "ask":
+            prompt = declared.prompt or f"Enter parameter '{path}' ({value or 'unassigned'}):"
             raise SimulationError(
                 "The simulation attempted to prompt for user input, set cmdenv-interactive=true to allow it: "
                 f'"{prompt}"'
@@ -133,22 +133,20 @@ class Component:
             modes = statistic.modes(configuration.object_option(path, "result-recording-modes") or "default")
             if not modes:
                 continue
-            recorders = self._recorders.setdefault(self.simulation.signal(statistic.source), [])
+            recorders = self._recorders.setdefault(self.simulation.signal(statistic.signal), [])
             for mode in modes:
                 recorder = make_recorder(self, statistic, mode)
                 if recorder is not None:
-                    recorder.begin = self.simulation.warmup_period
                     recorders.append(recorder)
 
-    def emit(self, signal: str, value: float) -> None:
+    def emit(self, signal: str, value: float, *, time: int | None = None) -> None:
         """Hand a value to whoever looks at the signal, here and in the enclosing modules; times in seconds."""
-        now = self.simulation.now
+        when = self.simulation.now if time is None else time
         number = self.simulation.signal(signal)
         component: Component | None = self
         while component is not None:
             for recorder in component._recorders.get(number, ()):  # noqa: SLF001  # another component like this one  # another component like this one
-                if now >= recorder.begin:
-                    recorder.collect(now, float(value))
+                recorder.take(when, float(value))
             component = component.parent
 
     def record_scalar(self, name: str, value: float, unit: str = "") -> None:
@@ -162,6 +160,12 @@ class Component:
     def add_fingerprint_data(self, data: str) -> None:
         """Make data a part of fingerprints with the ingredient "x"."""
         self.simulation.add_fingerprint_data(data)
+
+    def take_initial_values(self) -> None:
+        """Let the recorders have what is there before the first value is emitted."""
+        for recorders in self._recorders.values():
+            for recorder in recorders:
+                recorder.take_initial_value()
 
     # -- the life of a component ---------------------------------------------------------------------------------
 
@@ -191,6 +195,10 @@ class DelayChannel(Component):
     parameters = (
         Parameter("disabled", "bool", default="false", mutable=True),
         Parameter("delay", "double", unit="s", default="0s", mutable=True),
+    )
+    statistics = (
+        Statistic("messages", ["count?"], source="constant1(messageSent)", interpolationmode="none"),
+        Statistic("messagesDiscarded", ["count?"], source="constant1(messageDiscarded)", interpolationmode="none"),
     )
 
     def __init__(self, simulation: Simulation, gate: Gate) -> None:
@@ -279,12 +287,14 @@ class Module(Component):
     def _initialize_channels(self) -> None:
         for channel in self.channels:
             with self.simulation.in_context(channel):
+                channel.take_initial_values()
                 channel.initialize()
         for submodule in self.submodules:
             submodule._initialize_channels()  # noqa: SLF001  # another module like this one  # another module like this one
 
     def _initialize_modules(self) -> None:
         with self.simulation.in_context(self):
+            self.take_initial_values()
             self.initialize()
         for submodule in self.submodules:
             submodule._initialize_modules()  # noqa: SLF001  # another module like this one  # another module like this one
@@ -320,6 +330,7 @@ class CompoundModule(Module):
         if delay is not None:
             channel = DelayChannel(self.simulation, source)
             channel.parent = self
+            channel.add_recorders()
             source.channel = channel
             self.channels.append(channel)
             channel.finalize_parameters({"delay": delay})
@@ -360,10 +371,15 @@ class SimpleModule(Module):
             )
         if delay < 0:
             raise SimulationError(f"send()/sendDelayed(): Negative delay {text(delay)}")
-        path = list(place.path())
-        if not any(channel.disabled for _, channel in path if channel):
-            delay += sum(channel.delay for _, channel in path if channel)
-            self._deliver(message, path[-1][0], self.now + delay)
+        arrival = self.now + delay
+        for target, channel in place.path():
+            if channel is not None:
+                channel.emit("messageDiscarded" if channel.disabled else "messageSent", 1, time=arrival)
+                if channel.disabled:
+                    return
+                arrival += channel.delay
+            place = target
+        self._deliver(message, place, arrival)
 
     def send_direct(self, message: Message, gate: Gate, *, delay: int = 0) -> None:
         """Send a message right to a gate of another module, without a connection."""

@@ -22,6 +22,7 @@ from pytest_oppcloud.inifile.expressions.operators import (
 from pytest_oppcloud.inifile.expressions.parser import Form, Node, parse
 from pytest_oppcloud.inifile.expressions.values import ExpressionError, Special, Value, print_value
 
+from .errors import SimulationError
 from .functions import find_function
 
 if typing.TYPE_CHECKING:
@@ -42,6 +43,10 @@ _LOOSENESS = {
 }
 #: From here on operators stand between blanks.
 _SPACED = _LOOSENESS["|"]
+
+
+class BlamedError(ExpressionError):
+    """An error that names the operator or function where it arose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,20 @@ def _unsupported(node: Node) -> typing.NoReturn:
     raise ExpressionError(f"The embedded engine knows no {node.form.value} in expressions ({node.name!r})")
 
 
+def _blaming(place: str, evaluate: Evaluator) -> Evaluator:
+    """Let the errors of a node name it, unless a node inside has done so (ExprNode::tryEvaluate)."""
+
+    def blaming(component: Component | None) -> Value:
+        try:
+            return evaluate(component)
+        except BlamedError:
+            raise
+        except (ExpressionError, SimulationError) as error:
+            raise BlamedError(f"{place}: {error}") from error
+
+    return blaming
+
+
 def _child(child: Expression, looseness: int) -> str:
     """Print an operand; parentheses only where they are needed (ExprNode::printChild)."""
     return f"({child.text})" if looseness < child.looseness else child.text
@@ -99,15 +118,15 @@ def _operator(node: Node, children: Sequence[Expression]) -> Expression:
             _unsupported(node)
         (child,) = children
         apply, operand = UNARY[symbol], child.evaluate
-        return Expression(
-            lambda component: apply(operand(component)), symbol + _child(child, _UNARY), _UNARY, is_foldable=True
-        )
+        evaluate = _blaming(f"operator '{symbol}'", lambda component: apply(operand(component)))
+        return Expression(evaluate, symbol + _child(child, _UNARY), _UNARY, is_foldable=True)
     left, right = children
     looseness = _LOOSENESS[symbol]
     printed = "==" if symbol == "=" else symbol
     printed = f" {printed} " if looseness >= _SPACED else printed
     text = f"{_child(left, looseness)}{printed}{_child(right, looseness)}"
-    return Expression(_binary(symbol, left.evaluate, right.evaluate), text, looseness, is_foldable=True)
+    evaluate = _blaming(f"operator '{printed.strip()}'", _binary(symbol, left.evaluate, right.evaluate))
+    return Expression(evaluate, text, looseness, is_foldable=True)
 
 
 def _binary(symbol: str, left: Evaluator, right: Evaluator) -> Evaluator:
@@ -154,19 +173,24 @@ def _function(node: Node, children: Sequence[Expression]) -> Expression:
         call = function
         if all(child.is_constant for child in children):
             values = [argument(None) for argument in arguments]
-            return Expression(lambda component: call(_needed(component), values), text)
-        return Expression(
-            lambda component: call(_needed(component), [argument(component) for argument in arguments]), text
+            return Expression(_blaming(f"{name}()", lambda component: call(_needed(component), values)), text)
+        evaluate = _blaming(
+            f"{name}()", lambda component: call(_needed(component), [argument(component) for argument in arguments])
         )
+        return Expression(evaluate, text)
     arity, compute = MATH_FUNCTIONS.get(name, (-1, None))
     if compute is None or arity != count:
-        raise ExpressionError(f"A '{name}' function that accepts {count} argument(s) was not found")
+        return Expression(lambda _component: _unknown_function(name, count), text)
     of_c = compute
-    return Expression(
+    evaluate = _blaming(
+        f"{name}()",
         lambda component: c_math(of_c, *(dimensionless_double(argument(component)) for argument in arguments)),
-        text,
-        is_foldable=True,
     )
+    return Expression(evaluate, text, is_foldable=True)
+
+
+def _unknown_function(name: str, count: int) -> typing.NoReturn:
+    raise BlamedError(f"No '{name}' function accepting {count} argument(s) was found")
 
 
 def _needed(component: Component | None) -> Component:
@@ -177,9 +201,7 @@ def _needed(component: Component | None) -> Component:
 
 def _name(node: Node, _children: Sequence[Expression]) -> Expression:
     name = node.name
-    if name == "index":
-        return Expression(lambda component: _needed(component).vector_index(), name)
-    return Expression(lambda component: _needed(component).parameter(name).evaluate(), name)
+    return Expression(lambda component: _read(_needed(component), name), name)
 
 
 def _member(node: Node, _children: Sequence[Expression]) -> Expression:
@@ -189,11 +211,17 @@ def _member(node: Node, _children: Sequence[Expression]) -> Expression:
 
     def evaluate(component: Component | None) -> Value:
         place = _needed(component)
-        if owner == "parent":
-            place = place.parent_component()
-        return place.vector_index() if name == "index" else place.parameter(name).evaluate()
+        return _read(place.parent_component() if owner == "parent" else place, name)
 
     return Expression(evaluate, f"{owner}.{name}", _MEMBER)
+
+
+def _read(component: Component, name: str) -> Value:
+    """Return a parameter of a component, or its index."""
+    try:
+        return component.vector_index() if name == "index" else component.parameter(name).evaluate()
+    except SimulationError as error:
+        raise BlamedError(str(error)) from error
 
 
 _FORMS: dict[Form, Callable[[Node, Sequence[Expression]], Expression]] = {

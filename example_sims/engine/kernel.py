@@ -66,7 +66,9 @@ class Simulation:
         #: How many events wait; the heap may also hold some that were cancelled.
         self.waiting = 0
         self.network: CompoundModule | None = None
-        self.sim_time_limit = configuration.duration("sim-time-limit")
+        limit = configuration.duration("sim-time-limit")
+        #: Picoseconds, None for no limit.
+        self.sim_time_limit = None if limit is None or limit < 0 else simtime.from_seconds(limit)
         self.warmup_period = simtime.from_seconds(configuration.duration("warmup-period") or 0.0)
         expected = configuration.text("fingerprint")
         ingredients = configuration.text("fingerprint-ingredients")
@@ -213,13 +215,13 @@ class Simulation:
 
     def initialize(self) -> None:
         """Schedule the end, then initialize the network."""
-        if self.sim_time_limit is not None and self.sim_time_limit >= 0:
+        if self.sim_time_limit is not None:
             end = Event(self.environment)
             end._ok = True  # noqa: SLF001  # how SimPy makes its own events ready  # how SimPy's own Timeout makes itself ready
             end._value = None  # noqa: SLF001
             end.callbacks.append(self._time_is_up)
             self.waiting += 1
-            self.environment.schedule(end, _LAST_PRIORITY, simtime.from_seconds(self.sim_time_limit))
+            self.environment.schedule(end, _LAST_PRIORITY, self.sim_time_limit)
         with self._in_stage("during network initialization"):
             self._built().call_initialize()
 

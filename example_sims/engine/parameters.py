@@ -16,8 +16,6 @@ from pytest_oppcloud.inifile.expressions.values import (
     Quantity,
     Value,
     as_double,
-    as_int,
-    as_string,
     print_value,
     type_name,
     with_unit,
@@ -94,7 +92,7 @@ class ParameterValue:
             raise SimulationError("Parameter is not yet accessible")
         try:
             return self._converted(self._expression.evaluate(self._owner))
-        except ExpressionError as error:
+        except (ExpressionError, SimulationError) as error:
             raise SimulationError(f"Cannot assign parameter '{self.declaration.name}': {error}") from error
 
     def read(self) -> typing.Any:
@@ -111,21 +109,23 @@ class ParameterValue:
     def _converted(self, value: Value) -> Value:
         """Bring a value to the parameter's type and unit."""
         kind, unit = self.declaration.type, self.declaration.unit
-        if kind == "double":
-            number, own = as_double(value)
-            return with_unit(convert(number, own, unit), unit)
-        if kind == "int":
-            number = as_int(value)
-            own = value.unit if isinstance(value, Quantity) else ""
+        number = value.number if isinstance(value, Quantity) else value
+        own = value.unit if isinstance(value, Quantity) else ""
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if kind == "double" and is_number:
+            return with_unit(convert(as_double(value)[0], own, unit), unit)
+        if kind == "int" and isinstance(number, int) and is_number:
             factor = conversion_factor(own, unit)
-            if factor < 1 or not factor.is_integer():
-                raise ExpressionError(
-                    f"Cannot convert integer from unit {own or 'none'} to {unit or 'none'}: "
-                    "no conversion or conversion rate is not integer"
-                )
-            return with_unit(number * int(factor), unit)
-        if kind == "string":
-            return as_string(value)
-        if not isinstance(value, bool):
-            raise ExpressionError(f"Cannot cast from type {type_name(value)} to bool")
-        return value
+            if factor >= 1 and factor.is_integer():
+                return with_unit(number * int(factor), unit)
+            raise ExpressionError(
+                f"Cannot convert integer from unit {own or 'none'} to {unit or 'none'}: "
+                "no conversion or conversion rate is not integer"
+            )
+        if (kind == "string" and isinstance(number, str)) or (kind == "bool" and isinstance(number, bool)):
+            return value
+        note = kind == "int" and isinstance(number, float)
+        raise ExpressionError(
+            f"Cannot cast {print_value(value)} from type {type_name(value)} to {'integer' if kind == 'int' else kind}"
+            + (" (note: no implicit conversion from double to int)" if note else "")
+        )

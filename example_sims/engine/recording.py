@@ -24,6 +24,9 @@ if typing.TYPE_CHECKING:
 _OBVIOUS_MODES = frozenset({"vector", "histogram", "stats"})
 
 
+_CONSTANT = re.compile(r"constant([01])\((\w+)\)")
+
+
 class Statistic:
     """A `@statistic` of a module: which signal it looks at, and how it is recorded.
 
@@ -39,9 +42,17 @@ class Statistic:
         self.attributes = attributes
 
     @property
-    def source(self) -> str:
+    def signal(self) -> str:
         """The signal that it looks at."""
-        return self.attributes.get("source", self.name)
+        source = self.attributes.get("source", self.name)
+        match = _CONSTANT.fullmatch(source)
+        return match[2] if match else source
+
+    @property
+    def constant(self) -> float | None:
+        """What counts in place of the values of the signal, None for themselves: `source="constant1(sent)"`."""
+        match = _CONSTANT.fullmatch(self.attributes.get("source", ""))
+        return float(match[1]) if match else None
 
     def modes(self, option: str) -> list[str]:
         """Return the recording modes that `result-recording-modes` selects ("default,-vector,+timeavg")."""
@@ -71,7 +82,8 @@ class Recorder:
         self.statistic = statistic
         self.mode = mode
         #: Values before this time do not count.
-        self.begin = 0
+        self.begin = component.simulation.warmup_period
+        self._constant = statistic.constant
 
     @property
     def name(self) -> str:
@@ -105,8 +117,18 @@ class Recorder:
         """Tell whether a value counts for as long as it holds."""
         return self.statistic.attributes.get("timeWeighted", "0") not in {"0", "false"}
 
+    def take(self, time: int, value: float) -> None:
+        """Take a value that was emitted at `time`, if it counts."""
+        if time >= self.begin:
+            self.collect(time, value if self._constant is None else self._constant)
+
+    def take_initial_value(self) -> None:
+        """Take what is there before the first value: a constant (cResultFilter::emitInitialValue)."""
+        if self._constant is not None:
+            self.collect(max(self.component.simulation.now, self.begin), self._constant)
+
     def collect(self, time: int, value: float) -> None:
-        """Take a value that was emitted at `time`."""
+        """Collect a value."""
         raise NotImplementedError
 
     def finish(self) -> None:

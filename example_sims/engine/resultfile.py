@@ -67,6 +67,11 @@ class ScalarFile:
         """Open the file and write the head of the run; raise `SimulationError` where that is impossible."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SimulationError(
+                f"omnetpp::common::opp_runtime_error: Cannot create directory '{self.path.parent}/': {error.strerror}"
+            ) from error
+        try:
             self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="\n")
         except OSError as error:
             raise SimulationError(f"Cannot open output scalar file '{self.path}'") from error

@@ -56,14 +56,14 @@ class QuoteError(ValueError):
     """A quoted string is not one; the message is OMNeT++'s."""
 
 
-def parse_quoted(text: str) -> str:
-    """Return what the string literal `text` stands for; blanks around it are allowed.
+def parse_quoted(text: str, quotes: str = '"') -> str:
+    """Return what the string literal `text`, in one of the `quotes`, stands for; blanks around it are allowed.
 
     Raise `QuoteError` with the words of opp_parsequotedstr (src/common/stringutil.cc).
     """
     index = len(text) - len(text.lstrip(SPACE))
     quote = text[index : index + 1]
-    if quote not in {'"', "'"}:
+    if not quote or quote not in quotes:
         raise QuoteError("Missing opening quote")
     index += 1
     pieces: list[str] = []

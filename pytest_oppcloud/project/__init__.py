@@ -6,6 +6,7 @@ started). Pure but for looking at files: no pytest.
 
 from .keys import UNLIMITED, Alternative, ToleranceRule, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
+from .provenance import provenance
 from .reader import FILE_NAME, find_project_file, read_project
 from .settings import Project, RunSettings
 
@@ -21,6 +22,7 @@ __all__ = [
     "ToleranceRule",
     "find_program",
     "find_project_file",
+    "provenance",
     "read_project",
     "seconds",
     "simulated_time",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from pytest_oppcloud.project import (
     Program,
     ProgramMissingError,
@@ -14,6 +15,9 @@ from pytest_oppcloud.project import (
     find_program,
     read_project,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAKEFILE = """\
 #  This file was generated with the command:
@@ -195,5 +199,5 @@ def test_debug_mode_of_a_named_program(tmp_path: Path) -> None:
 
 
 def test_a_name_without_a_settings_file(tmp_path: Path) -> None:
-    with pytest.raises(ProgramMissingError, match="no oppcloud.toml names programs"):
+    with pytest.raises(ProgramMissingError, match="names programs for"):
         find_program(ProgramWish(project=Project(), settings=RunSettings(), folder=tmp_path, name="engine"))

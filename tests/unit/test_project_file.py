@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pytest_oppcloud.errors import SettingsError
 from pytest_oppcloud.project import UNLIMITED, Project, find_project_file, read_project
 from pytest_oppcloud.project.keys import KEYS

@@ -417,7 +417,7 @@ def _unary(symbol: str, operand: Node) -> Node:
 
 def _string(text: str) -> str:
     try:
-        return parse_quoted(text)
+        return parse_quoted(text, quotes="\"'")
     except QuoteError as error:
         raise ExpressionSyntaxError(str(error)) from error
 

@@ -38,7 +38,7 @@ _TOKEN: Final = re.compile(
     | (?P<int>0[xX][0-9a-fA-F]+|[0-9]+)
     | (?P<quote>["'])
     | (?P<symbol><=>|\|\||&&|\#\#|<<|>>|==|!=|<=|>=|=~|::|[,:=()\[\]{{}}.?!|&\#~^+\-*/%<>])
-    | (?P<invalid>.)
+    | (?P<invalid>[^ \t\v\n\r\f])
     )""",
     re.VERBOSE | re.DOTALL,
 )

@@ -44,8 +44,8 @@ RUN if ! python3 -c 'import ensurepip, venv'; then \
 FROM python AS wheels
 # yes: with the ini reader and the kernel under the examples' Python programs. auto: yes where there is no OMNeT++.
 ARG ENGINE=auto
-# Extras of the slim worker, separated by commas.
-ARG EXTRAS=""
+# More packages from the index, separated by blanks: what simulations in Python import, for example.
+ARG PACKAGES=""
 RUN python3 -m venv /opt/oppcloud
 COPY worker /src/worker
 COPY pyproject.toml README.md LICENSE /src/
@@ -56,8 +56,10 @@ RUN case "${ENGINE}" in \
       auto) engine=$(command -v opp_run >/dev/null && echo no || echo yes) ;; \
       *) echo "ENGINE=${ENGINE}: yes, no or auto was expected" >&2; exit 1 ;; \
     esac \
-    && if [ "${engine}" = yes ]; then what='/src[examples]'; else what="/src/worker[${EXTRAS}]"; fi \
-    && /opt/oppcloud/bin/pip install --no-cache-dir --disable-pip-version-check "${what}" \
+    && if [ "${engine}" = yes ]; then what='/src[examples]'; else what=/src/worker; fi \
+    # Several words, if there are several packages.
+    # shellcheck disable=SC2086
+    && /opt/oppcloud/bin/pip install --no-cache-dir --disable-pip-version-check "${what}" ${PACKAGES} \
     && /opt/oppcloud/bin/pip check \
     # Nothing is installed later.
     && /opt/oppcloud/bin/pip uninstall --yes --quiet pip
@@ -75,7 +77,8 @@ RUN if command -v opp_makemake >/dev/null; then \
              && make --directory="${folder}" --jobs="$(nproc)" MODE=release; \
            fi \
         || exit 1; \
-      done; \
+      done \
+      && find . -name '*.o' -delete; \
     fi
 
 
@@ -94,13 +97,14 @@ ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/dashboard/bin/rq-dashboard"]
 
 
 FROM base AS worker
-# The one folder that is written to, besides /tmp: unpacked content and the compiler's cache.
+# The one folder that is written to, besides /tmp: unpacked content and the compiler's cache. Open to all users, as some
+# platforms choose the user, and some mount a volume there with the mode of the folder but an owner of their own.
 ENV XDG_CACHE_HOME=/var/cache/oppcloud \
     CCACHE_DIR=/var/cache/oppcloud/ccache \
     PYTHONUNBUFFERED=1
 RUN groupadd --gid 10001 worker \
     && useradd --uid 10001 --gid 10001 --home-dir /var/cache/oppcloud --no-create-home --shell /usr/sbin/nologin worker \
-    && install --directory --owner=worker --group=worker --mode=0700 /var/cache/oppcloud
+    && install --directory --owner=worker --group=worker --mode=1777 /var/cache/oppcloud
 COPY --from=examples /opt/example_sims /opt/example_sims
 COPY --from=wheels /opt/oppcloud /opt/oppcloud
 WORKDIR /var/cache/oppcloud

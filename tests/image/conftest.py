@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from pytest_oppcloud.errors import SettingsError
 from pytest_oppcloud.images import Recipe, Reference, find_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -108,9 +108,12 @@ class Containers:
         return ["--no-healthcheck"] if self.name == "podman" and not _SYSTEMD.exists() else []
 
 
+#: What simulations in these containers take their host to be called.
+HOSTNAME = "in-a-container"
 #: How a worker is to be run where its surroundings are not trusted.
 HARDENED = (
     "--network=host",
+    f"--hostname={HOSTNAME}",
     "--read-only",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
@@ -280,8 +283,8 @@ def omnetpp_base(
 
 def _oppcloud_image_build(name: str, base: str, *options: str) -> str:
     """Build the image with the command that users have; return its name."""
-    call = "import sys; from pytest_oppcloud.cli.image import image_command; sys.exit(image_command(sys.argv[1:]))"
-    command = [sys.executable, "-c", call, "build", str(ROOT), "--tag", name, "--base", base]
+    oppcloud = str(Path(sys.executable).with_name("oppcloud"))
+    command = [oppcloud, "image", "build", str(ROOT), "--tag", name, "--base", base]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.fail(f"the image was not built:\n{done.stdout[-5000:]}\n{done.stderr[-5000:]}")
@@ -375,28 +378,48 @@ def start_worker(fresh: Containers, queue: Queue) -> StartWorker:
     return start
 
 
-RunExamples = Callable[..., dict[str, dict[str, str]]]
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """A `pytest --oppcloud` on the examples, outside of any container."""
+
+    process: subprocess.Popen[str]
+    report: Path
+
+    def results(self) -> dict[str, dict[str, str]]:
+        """Wait for its end, which must be a good one; return what junit tells of each run."""
+        output, _ = self.process.communicate()
+        assert self.process.returncode == 0, output
+        return {
+            f"{case.get('classname')} {case.get('name')}": {
+                item.get("name", "").removeprefix("opp_"): item.get("value", "") for item in case.iter("property")
+            }
+            for case in ET.parse(self.report).iter("testcase")  # noqa: S314  # our own file
+        }
+
+
+StartCampaign = Callable[..., Campaign]
 
 
 @pytest.fixture
-def run_examples(tmp_path: Path, queue: Queue) -> RunExamples:
-    """Give what runs `pytest --oppcloud` on the examples, outside of any container, and returns what junit tells."""
+def start_campaign(tmp_path: Path, queue: Queue) -> Iterator[StartCampaign]:
+    """Give what starts a campaign on the examples."""
+    started: list[Campaign] = []
 
-    def run(*arguments: str, url: str = queue.url) -> dict[str, dict[str, str]]:
+    def start(*arguments: str, url: str = queue.url, folder: Path = ROOT / "example_sims") -> Campaign:
         report = tmp_path / "report.xml"
         command = [sys.executable, "-m", "pytest", "--oppcloud", f"--junitxml={report}", "-q", "-p", "no:cacheprovider"]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*command, *arguments],
-            cwd=ROOT / "example_sims",
+            cwd=folder,
             env={**os.environ, "OPPCLOUD_REDIS_URL": url},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return {
-            case.get("name", ""): {item.get("name", ""): item.get("value", "") for item in case.iter("property")}
-            for case in ET.parse(report).iter("testcase")  # noqa: S314  # our own file
-        }
+        started.append(Campaign(process=process, report=report))
+        return started[-1]
 
-    return run
+    yield start
+    for campaign in started:
+        campaign.process.kill()
+        campaign.process.communicate()

@@ -421,5 +421,6 @@ def start_campaign(tmp_path: Path, queue: Queue) -> Iterator[StartCampaign]:
 
     yield start
     for campaign in started:
-        campaign.process.kill()
-        campaign.process.communicate()
+        if campaign.process.poll() is None:
+            campaign.process.kill()
+            campaign.process.communicate()

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
-
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
@@ -146,15 +145,7 @@ class Workers:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *options: str, slots: int = 1) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "oppcloud_worker",
-            "--slots",
-            str(slots),
-            "--cache",
-            str(self.folder / "cache"),
-        ]
+        command = [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--cache", str(self.folder / "cache")]
         environment = {**os.environ, "OPPCLOUD_REDIS_URL": self.server.url}
         process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
         self.started.append(process)
@@ -190,7 +181,9 @@ class Client:
             url=self.server.url, queue="oppcloud", session=uuid.uuid4().hex[:12], patience=self.patience
         )
         self.dispatcher = Dispatcher(address, owner=True)
-        self.executor = QueueExecutor(description="", open_queue=lambda: self.dispatcher, notify=self.notices.append)
+        self.executor = QueueExecutor(
+            description="", open_queue=lambda: self.dispatcher, notify=self.notices.append
+        )
         self.dispatcher.start()
 
     @property

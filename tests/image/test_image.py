@@ -88,17 +88,17 @@ def test_health_check_fails_without_a_queue(fresh: Containers, image: str) -> No
     assert "no worker has reached its queue yet" in text
 
 
-def test_address_in_the_environment_is_hidden_from_others(
+def test_init_process_hides_the_address_in_its_environment(
     fresh: Containers, image: str, start_worker: StartWorker
 ) -> None:
     worker = start_worker(image, url_in_environment=True)
 
     # What a simulation would be allowed to: the same user, another process.
-    init = fresh.execute(worker, "cat", "/proc/1/environ")
+    environment = fresh.execute(worker, "cat", "/proc/1/environ")
     lines = fresh.execute(worker, "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout
 
-    assert "Permission denied" in init.stderr
-    assert "only-for-the-tests" not in init.stdout + lines
+    assert "Permission denied" in environment.stderr
+    assert "only-for-the-tests" not in environment.stdout + lines
 
 
 def test_processes_left_behind_are_buried(

@@ -83,27 +83,35 @@ def redis_image(containers: Containers, plain_base: str, tmp_path_factory: pytes
     return name
 
 
-@pytest.fixture
-def compose(containers: Containers, image: str, plain_base: str, redis_image: str) -> Iterator[Compose]:
-    """Give the project, nothing of it running; nothing of it is left afterwards."""
+@pytest.fixture(scope="session")
+def built(containers: Containers, plain_base: str, redis_image: str) -> Compose:
+    """Build the images as the compose file says, under names of the tests' own."""
     found = Compose(
         command=_command(containers),
         variables={
             "REDIS_PASSWORD": PASSWORD,
             "REDIS_IMAGE": redis_image,
-            "WORKER_IMAGE": image,
-            "DASHBOARD_IMAGE": "localhost/oppcloud-test-dashboard:1",
+            "WORKER_IMAGE": "localhost/oppcloud-test-compose-worker:1",
+            "DASHBOARD_IMAGE": "localhost/oppcloud-test-compose-dashboard:1",
             "BASE_IMAGE": plain_base,
             "REDIS_PUBLISH": f"127.0.0.1:{_free_port()}",
             "DASHBOARD_PUBLISH": f"127.0.0.1:{_free_port()}",
             "WORKER_MEMORY": "1g",
+            "BUILDAH_FORMAT": "docker",
         },
     )
-    yield found
-    found.call("--profile", "dashboard", "down", "--volumes")
-    for name in containers.call(
-        "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}"
-    ).stdout.split():
+    found.ok("--profile", "dashboard", "build")
+    return found
+
+
+@pytest.fixture
+def compose(containers: Containers, built: Compose) -> Iterator[Compose]:
+    """Give the project, nothing of it running; nothing of it is left afterwards."""
+    yield built
+    built.call("--profile", "dashboard", "down", "--volumes")
+    ours = f"label=com.docker.compose.project={PROJECT}"
+    # podman-compose leaves what was scaled.
+    for name in containers.call("ps", "--all", "--quiet", "--filter", ours).stdout.split():
         containers.call("rm", "--force", "--volumes", name, check=False)
 
 
@@ -160,7 +168,7 @@ def _pings(connection: redis.Redis) -> bool:
 
 
 def test_dashboard_shows_the_queue(compose: Compose, eventually: Callable[..., None]) -> None:
-    compose.ok("--profile", "dashboard", "up", "--build", "--detach", "--scale", "worker=1")
+    compose.ok("--profile", "dashboard", "up", "--detach", "--scale", "worker=1")
     address = f"http://{compose.variables['DASHBOARD_PUBLISH']}/0/data/workers.json"
 
     def shows_the_worker() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -108,6 +109,14 @@ def test_services_are_confined(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_health_check_is_that_of_the_image() -> None:
+    check = _services()["worker"]["healthcheck"]["test"]
+    probe = _pods()["oppcloud-worker"]["containers"][0]["readinessProbe"]["exec"]["command"]
+
+    assert f"CMD {json.dumps(check[1:])}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert probe == check[1:]
 
 
 # -- Kubernetes -------------------------------------------------------------------------------------------------------

@@ -26,9 +26,9 @@ class OppRunCrashedError(Exception):
     """OMNeT++ itself did not survive the input, or did not come to an end."""
 
 
-def ask_opp_run(opp_run: str, words: Sequence[str]) -> str:
-    """Return what `opp_run` prints about omnetpp.ini in the current folder; raise `OppRunCrashedError`."""
-    command = [opp_run, "-s", "-f", "omnetpp.ini", *words]
+def ask_opp_run(opp_run: str, words: Sequence[str], file: str = "omnetpp.ini") -> str:
+    """Return what `opp_run` prints about an ini file in the current folder; raise `OppRunCrashedError`."""
+    command = [opp_run, "-s", "-f", file, *words]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     except subprocess.TimeoutExpired as error:
@@ -38,8 +38,8 @@ def ask_opp_run(opp_run: str, words: Sequence[str]) -> str:
     return (done.stdout + done.stderr).decode("utf-8", "surrogateescape")
 
 
-def answer(words: Sequence[str]) -> str:
-    """Return what `opp_run -s -f omnetpp.ini` would print about omnetpp.ini in the current folder.
+def answer(words: Sequence[str], file: str = "omnetpp.ini") -> str:
+    """Return what `opp_run -s -f FILE` would print about an ini file in the current folder.
 
     `words` are -c, -r, -q or -e with their values, -a, and --key=value.
     """
@@ -47,7 +47,7 @@ def answer(words: Sequence[str]) -> str:
     overrides = [word[2:].partition("=") for word in words if word.startswith("--")]
     output: list[str] = []
     try:
-        ini = read_ini("omnetpp.ini", overrides=[(key, value) for key, _, value in overrides])
+        ini = read_ini(file, overrides=[(key, value) for key, _, value in overrides])
         if "-a" in options:
             _all(ini, output)
         elif options.get("-q") == "sectioninheritance":

@@ -28,7 +28,7 @@ def _answers(address: str) -> bool:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, eventually: Callable[..., None]) -> Iterator[str]:
+def registry(fresh: Containers, tmp_path: Path, eventually: Callable[..., None]) -> Iterator[str]:
     """Give the address of an empty registry."""
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
@@ -46,6 +46,9 @@ def registry(tmp_path: Path, eventually: Callable[..., None]) -> Iterator[str]:
     server = subprocess.Popen([program, "serve", str(settings)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     eventually(lambda: _answers(f"127.0.0.1:{port}"))
     yield f"127.0.0.1:{port}"
+    for name in fresh.call("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split():
+        if name.startswith(f"127.0.0.1:{port}/"):
+            fresh.call("rmi", name, check=False)
     server.terminate()
     server.wait()
 

@@ -41,7 +41,7 @@ class Value(Generic[_T]):
         return self.source != "default"
 
 
-def _positive(text: str) -> int:
+def _not_negative(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError("a whole number that is not negative was expected")
@@ -190,7 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max_runs",
-        parse=_positive,
+        parse=_not_negative,
         default=DEFAULT_MAX_RUNS,
         environment="OPPCLOUD_MAX_RUNS",
         ini="opp_max_runs",

@@ -7,7 +7,7 @@ started). Pure but for looking at files: no pytest.
 from .keys import UNLIMITED, Alternative, ToleranceRule, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .provenance import provenance
-from .reader import FILE_NAME, find_project_file, read_project
+from .reader import FILE_NAME, find_project_file, read_project, top_folder
 from .settings import Project, RunSettings
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "read_project",
     "seconds",
     "simulated_time",
+    "top_folder",
 ]

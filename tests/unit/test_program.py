@@ -14,6 +14,7 @@ from pytest_oppcloud.project import (
     RunSettings,
     find_program,
     read_project,
+    top_folder,
 )
 
 if TYPE_CHECKING:
@@ -128,6 +129,33 @@ def test_a_program_in_src_beside_simulations(tmp_path: Path) -> None:
     program = built(folder, top=tmp_path)
     assert program.words == ("../../src/model",)
     assert program.ned_path == ("..", "../../src")
+
+
+def test_folders_in_between_need_no_package_file(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="model")
+    executable(tmp_path / "src" / "model")
+    folder = tmp_path / "simulations" / "study" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "simulations" / "package.ned").touch()
+    assert built(folder, top=tmp_path).ned_path == ("../..", "../../../src")
+
+
+def test_what_a_makefile_would_build_is_told_first(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="model")
+    folder = tmp_path / "simulations"
+    folder.mkdir()
+    with pytest.raises(ProgramMissingError, match=r"there is no \.\./src/model_dbg, ") as caught:
+        built(folder, mode="debug", top=tmp_path)
+    assert "make MODE=debug -C ../src" in caught.value.advice
+    assert f"Folders above {tmp_path} were not looked at" in caught.value.advice
+
+
+@pytest.mark.parametrize("mark", ["oppcloud.toml", ".oppbuildspec", ".nedfolders", ".git"])
+def test_the_top_of_a_project(tmp_path: Path, mark: str) -> None:
+    folder = tmp_path / "project" / "simulations" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "project" / mark).touch()
+    assert top_folder(folder) == tmp_path / "project"
 
 
 def test_a_static_library_is_no_program(tmp_path: Path) -> None:

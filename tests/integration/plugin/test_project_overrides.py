@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Folder
 
@@ -53,3 +55,14 @@ def test_a_parallel_simulation_is_no_test(folder: Folder) -> None:
     folder.write("omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\nparallel-simulation = true\n")
     result = folder.run("-rs", "--co")
     result.stdout.fnmatch_lines(["*omnetpp.ini:1: config General is a parallel simulation: *"])
+
+
+@pytest.mark.parametrize("settings", [False, True])
+def test_a_project_is_found_from_inside(folder: Folder, monkeypatch: pytest.MonkeyPatch, settings: bool) -> None:
+    folder.write("oppcloud.toml", 'arguments = ["--repeat=3"]\n')
+    folder.write("simulations/one/omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\n")
+    if not settings:
+        (folder.path / "pytest.ini").unlink()
+    monkeypatch.chdir(folder.path / "simulations" / "one")
+    result = folder.run("--opp-update-baselines=new")
+    result.assert_outcomes(passed=3)

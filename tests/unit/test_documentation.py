@@ -81,4 +81,9 @@ def test_the_commands_that_people_are_told_are_there() -> None:
     }
     assert {"demo", "test"} <= told
     assert [target for target in sorted(told) if not targets.get(target)] == []
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony is not None
+    assert [target for target in phony[1].split() if not targets.get(target)] == []
+    assert ".DEFAULT_GOAL := help" in makefile
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,14 +155,24 @@ def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tu
             files.append(path)
             first = relative(path, wish.folder)
     words.append(first)
-    for index, word in enumerate(rest):
-        path = wish.base / word
-        if first == PYTHON and index == 0 and not word.startswith("-") and not path.is_file():
-            return (), (), word
+    for before, word in pairwise([first, *rest]):
+        is_library = before == "-l" and "/" in word
+        path = _library(wish.base / word, mode) if is_library else wish.base / word
+        needed = is_library or (before == PYTHON and not word.startswith("-"))
+        if needed and not path.is_file():
+            return (), (), os.path.relpath(path, wish.base)
         if path.is_file():
             files.append(path)
         words.append(_seen_from(path, wish.folder) if not word.startswith("-") and path.exists() else word)
     return tuple(words), tuple(files), ""
+
+
+def _library(path: Path, mode: str) -> Path:
+    """Return what OMNeT++ loads for `-l path`: a name with a dot as it is, others completed (src/envir/fsutils.cc)."""
+    if "." in path.name:
+        return path
+    files = [path.with_name(f"lib{path.name}{_SUFFIX[mode]}{suffix}") for suffix in _LIBRARY_SUFFIXES]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def _seen_from(path: Path, folder: Path) -> str:

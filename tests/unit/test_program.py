@@ -226,6 +226,25 @@ def test_debug_mode_of_a_named_program(tmp_path: Path) -> None:
         named(tmp_path, 'program = "./a"\n', mode="debug")
 
 
+def test_a_named_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As OMNeT++ completes the name after -l, so that the library is found from the ini file's folder, and travels.
+    executable(tmp_path / "bin" / "opp_run")
+    executable(tmp_path / "bin" / "opp_run_dbg")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    text = 'program = "opp_run -l src/INET"\n'
+    with pytest.raises(ProgramMissingError, match=r"exists: src/libINET\.so, src/libINET_dbg\.so"):
+        named(tmp_path, text)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "libINET.so").touch()
+    program = named(tmp_path, text)
+    assert program.words == ("opp_run", "-l", "src/libINET.so")
+    assert program.files == (tmp_path / "src" / "libINET.so",)
+    (tmp_path / "src" / "libINET_dbg.so").touch()
+    assert named(tmp_path, text, mode="debug").words == ("opp_run_dbg", "-l", "src/libINET_dbg.so")
+    assert named(tmp_path, 'program = "opp_run -l src/libINET.so"\n').words == program.words
+    assert named(tmp_path, 'program = "opp_run -l INET"\n').words == ("opp_run", "-l", "INET")
+
+
 def test_a_name_without_a_settings_file(tmp_path: Path) -> None:
     with pytest.raises(ProgramMissingError, match="names programs for"):
         find_program(ProgramWish(project=Project(), settings=RunSettings(), folder=tmp_path, name="engine"))

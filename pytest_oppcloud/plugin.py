@@ -223,6 +223,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     from .settings import SETTINGS_KEY, has_selection
 
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
+    if notes.refusal:
+        terminalreporter.section("simulations")
+        terminalreporter.line(notes.refusal)
+        return
     if config.get_verbosity() < 0:
         return
     reports = [
@@ -237,8 +241,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations
     if nothing_selected and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)
-    if notes.refusal:
-        lines = [notes.refusal]
     if lines:
         terminalreporter.section("simulations")
         for line in lines:

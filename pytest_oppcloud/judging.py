@@ -59,16 +59,11 @@ def recording_of(settings: RunSettings) -> Recording:
     """Return which values are recorded and checked."""
     include = settings.check_include
     return Recording(
-        include=(ItemPattern(),) if include is None else tuple(map(_pattern, include)),
-        exclude=tuple(map(_pattern, settings.check_exclude)),
+        include=(ItemPattern(),) if include is None else tuple(map(ItemPattern.read, include)),
+        exclude=tuple(map(ItemPattern.read, settings.check_exclude)),
         parameters=Inputs(settings.check_parameters),
         attributes=Inputs(settings.check_attributes),
     )
-
-
-def _pattern(text: str) -> ItemPattern:
-    module, _, name = text.partition(" ")
-    return ItemPattern(module=module, name=name.strip() or "**")
 
 
 def rules_of(settings: RunSettings, source: str) -> Rules:

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_oppcloud.inifile.patterns import Pattern, PatternError
+from pytest_oppcloud.records import ItemPattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -166,6 +169,19 @@ def _number(value: object) -> float:
     return float(value)
 
 
+def _pattern(value: object, read: Callable[[str], object] = Pattern) -> str:
+    text = _text(value)
+    try:
+        read(text)
+    except PatternError as error:
+        raise ValueError(f"a pattern was expected, and {text!r} is none ({error})") from error
+    return text
+
+
+def _item_patterns(value: object) -> tuple[str, ...]:
+    return tuple(_pattern(text, ItemPattern.read) for text in _texts(value))
+
+
 def _tolerances(value: object) -> tuple[ToleranceRule, ...]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError("tables were expected, each under [[check.tolerances]]")
@@ -179,9 +195,9 @@ def _tolerances(value: object) -> tuple[ToleranceRule, ...]:
             raise ValueError("a tolerance was expected to say absolute, relative or both")
         rules.append(
             ToleranceRule(
-                module=_text(item.get("module", "**")),
-                name=_text(item.get("name", "**")),
-                field=_text(item.get("field", "**")),
+                module=_pattern(item.get("module", "**")),
+                name=_pattern(item.get("name", "**")),
+                field=_pattern(item.get("field", "**")),
                 absolute=_number(item.get("absolute", 0)),
                 relative=_number(item.get("relative", 0)),
             )
@@ -230,8 +246,8 @@ KEYS = MappingProxyType(
         "limits.file_size": Key(check=size),
         "limits.output": Key(check=size),
         "check.fingerprints": Key(check=_ingredients),
-        "check.include": Key(check=_texts),
-        "check.exclude": Key(check=_texts),
+        "check.include": Key(check=_item_patterns),
+        "check.exclude": Key(check=_item_patterns),
         "check.parameters": Key(check=_CHECKED_AS),
         "check.attributes": Key(check=_CHECKED_AS),
         "check.vectors": Key(check=_flag),

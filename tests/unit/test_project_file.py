@@ -107,6 +107,12 @@ def test_alternatives_of_a_program(tmp_path: Path, text: str, names: list[str], 
         ("[[check.tolerances]]\nname = 'x'\n", 1, "absolute, relative or both"),
         ("[[check.tolerances]]\nabsolut = 1\n", 1, "unknown key 'absolut' in a tolerance"),
         ("[[check.tolerances]]\nabsolute = -1\n", 1, "not negative"),
+        (
+            "[[check.tolerances]]\nmodule = 'a{b'\nabsolute = 1\n",
+            1,
+            "a pattern was expected, and 'a{b' is none (Unmatched",
+        ),
+        ("[check]\nexclude = ['**.queue', '** x{']\n", 2, "a pattern was expected, and '** x{' is none"),
         ("skip = 'because'\n", 1, "'skip' belongs in a table as [config.\"Pure*\"]"),
         ("[config.A]\n\nskip = 3\n", 3, "skip: a string was expected, found 3"),
         ("[config.'A*'.check]\n\n\nvectors = 1\n", 4, "check.vectors: true or false was expected, found 1"),
@@ -121,6 +127,11 @@ def test_a_mistake_names_file_and_line(tmp_path: Path, text: str, line: int, mes
     assert message in caught.value.message
     assert caught.value.line == line
     assert caught.value.file == str(tmp_path / "oppcloud.toml")
+
+
+def test_a_set_in_a_pattern_may_hold_a_blank(tmp_path: Path) -> None:
+    (rule,) = project(tmp_path, "[[check.tolerances]]\nname = 'a{ b}c'\nabsolute = 1\n").settings("A").check_tolerances
+    assert rule.name == "a{ b}c"
 
 
 def test_an_unknown_key_lists_the_known_ones(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_oppcloud.inifile import DEFAULT_VERSION
+from pytest_oppcloud.inifile.options import OptionTable, Scope
 from pytest_oppcloud.inifile.patterns import Pattern, PatternError
 from pytest_oppcloud.records import ItemPattern
 
@@ -27,6 +29,10 @@ _BYTES = MappingProxyType(
     {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 )
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
+
+#: What every run gets from us, so that its results and its end are found.
+_GIVEN = frozenset({"cmdenv-redirect-output", "result-dir"})
+_OPTIONS = OptionTable(DEFAULT_VERSION)
 
 #: A simulation time limit of this value means: these runs end by themselves.
 UNLIMITED = "unlimited"
@@ -75,14 +81,29 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def override(text: str) -> tuple[str, str]:
+    """Read KEY=VALUE, leading dashes as on OMNeT++'s command line allowed; raise `ValueError` for anything else.
+
+    As OMNeT++ takes it, a per-object option without a path is meant for all objects.
+    """
+    key, equals, value = text.removeprefix("--").partition("=")
+    key = key.strip()
+    if not (equals and key and value):
+        raise ValueError('KEY=VALUE was expected, as "**.queue.capacity=10"')
+    if key in _GIVEN:
+        raise ValueError(f"{key} is given to each run and cannot be overridden")
+    option = _OPTIONS.find(key)
+    return f"**.{key}" if option is not None and option.scope is Scope.OBJECT else key, value
+
+
 def _arguments(value: object) -> tuple[str, ...]:
     """Return words for OMNeT++; raise `ValueError` for those that would contradict the run or hide a mistake."""
     words = _texts(value)
     for word in words:
-        key, equals, text = word.partition("=")
-        if word.startswith("--") and not (len(key) > 2 and equals and text):
-            raise ValueError('an override was expected to be one word, as "--num-rngs=3"')
-        if re.match(r"-[fcru]", word):
+        if word.startswith("--"):
+            # In one word: OMNeT++ would take the next one for the value, whatever that is.
+            override(word)
+        elif re.match(r"-[fcru]", word):
             raise ValueError("ini file, config, run and user interface were expected to be left out: they are given")
     return words
 

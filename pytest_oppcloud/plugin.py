@@ -216,9 +216,9 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Tell how much was compared and what was written."""
+    """Tell how much was compared and what was written; with `-q` only why a session without failures failed."""
     from .recording import BaselineRecorder
-    from .reporting import empty_selection_lines, summary_lines
+    from .reporting import empty_selection_lines, summary_lines, unwritten_lines
     from .session import NOTES_KEY
     from .settings import SETTINGS_KEY, has_selection
 
@@ -227,17 +227,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         terminalreporter.section("simulations")
         terminalreporter.line(notes.refusal)
         return
-    if config.get_verbosity() < 0:
-        return
     reports = [
         item for group in terminalreporter.stats.values() for item in group if isinstance(item, pytest.TestReport)
     ]
-    recorder = config.pluginmanager.get_plugin(BaselineRecorder.NAME)
+    recorder, folder = config.pluginmanager.get_plugin(BaselineRecorder.NAME), config.invocation_params.dir
     to_the_end = exitstatus == pytest.ExitCode.OK or (
         exitstatus == pytest.ExitCode.TESTS_FAILED and not config.option.maxfail
     )
     whole = to_the_end and not has_selection(config, settings)
-    lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir, whole=whole))
+    if config.get_verbosity() >= 0:
+        lines = list(summary_lines(reports, notes, recorder, folder, whole=whole))
+    else:
+        lines = list(unwritten_lines(recorder, folder)) if recorder is not None else []
     nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations
     if nothing_selected and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)

@@ -101,10 +101,15 @@ def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
         yield f"{os.path.relpath(path, folder)} stays as it was"
     for path, count in recorder.removed:
         yield f"removed {_plural(count, 'unused baseline')} from {os.path.relpath(path, folder)}"
-    for error in recorder.errors:
-        yield f"not written: {error}"
+    yield from unwritten_lines(recorder, folder)
     if not (recorder.written or recorder.unchanged or recorder.errors):
         yield "no baseline was to be written"
+
+
+def unwritten_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
+    """Yield which baselines could not be written, and why. Paths are seen from `folder`."""
+    for error in recorder.errors:
+        yield f"not written: {error.seen_from(folder)}"
 
 
 def empty_selection_lines(notes: Notes, configs: tuple[str, ...], runs: str) -> Iterator[str]:

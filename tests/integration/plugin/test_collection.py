@@ -140,7 +140,7 @@ def test_selection(folder: Folder, options: list[str], expected: list[str]) -> N
     assert folder.ids(*options) == expected
 
 
-@pytest.mark.parametrize("extra", [[], ["-n", "1"]])
+@pytest.mark.parametrize("extra", [[], ["-q"], ["-n", "1"]])
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -117,8 +117,10 @@ class IniFile(pytest.File):
     def _read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
         """Return the ini file under `overrides`, read once for all configs that have the same; raise `IniError`."""
         if overrides not in self._contents:
-            extra_options = self.project.extra_options
-            self._contents[overrides] = read_ini(self.path, overrides=overrides, extra_options=extra_options)
+            project = self.project
+            self._contents[overrides] = read_ini(
+                self.path, overrides=overrides, extra_options=project.extra_options, version=project.version
+            )
         return self._contents[overrides]
 
     def unused_baselines(self) -> list[RunKey]:

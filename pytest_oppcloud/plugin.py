@@ -108,13 +108,14 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if not config.stash[NOTES_KEY].simulations:
         return
     from .items import simulation_items
-    from .settings import SETTINGS_KEY, has_selection
+    from .settings import SETTINGS_KEY, names_simulations
 
     settings = config.stash[SETTINGS_KEY]
     count = len(simulation_items(session))
-    if count > settings.max_runs.value and not (
-        settings.all.value or config.option.collectonly or has_selection(config, settings)
-    ):
+    # `addopts` may hold a -k or -m that has nothing to do with simulations: one that leaves some out counts.
+    chosen = count < config.stash[NOTES_KEY].simulations or getattr(config.option, "lf", False)
+    asked = settings.all.value or config.option.collectonly or chosen or names_simulations(config, settings)
+    if count > settings.max_runs.value and not asked:
         refusal = (
             f"{count:,} simulations were collected, more than the {settings.max_runs.value} that a session starts "
             f"unasked (opp_max_runs, {settings.max_runs.source})\nselect some (--opp-config, --opp-runs, -k, a file "

@@ -303,16 +303,20 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(**{setting.name: resolve(setting, config) for setting in SETTINGS})
 
 
+def names_simulations(config: pytest.Config, settings: Settings) -> bool:
+    """Tell whether the session was asked for certain simulations: by our options, or by the name of an ini file."""
+    return (
+        settings.configs.given
+        or settings.runs.given
+        or any(argument.partition("::")[0].endswith(".ini") for argument in config.args)
+    )
+
+
 def has_selection(config: pytest.Config, settings: Settings) -> bool:
     """Tell whether the session was asked for certain tests rather than for all that there is."""
     option = config.option
     return bool(
-        settings.configs.given
-        or settings.runs.given
-        or option.keyword
-        or option.markexpr
-        or getattr(option, "lf", False)
-        or any(".ini" in argument for argument in config.args)
+        names_simulations(config, settings) or option.keyword or option.markexpr or getattr(option, "lf", False)
     )
 
 

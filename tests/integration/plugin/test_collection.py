@@ -159,12 +159,12 @@ def test_collection_can_be_switched_off(folder: Folder) -> None:
     assert folder.ids("-o", "opp_collect=false") == []
 
 
-@pytest.mark.parametrize("extra", [[], ["-n", "1"], ["-n", "1", "-q"]])
+@pytest.mark.parametrize("extra", [[], ["-m", "not slow"], ["-n", "1"], ["-n", "1", "-q"]])
 def test_too_many_runs_are_not_started_unasked(
     folder: Folder, extra: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPPCLOUD_MAX_RUNS", "4")
-    result = folder.run(*extra)
+    result = folder.run("-o", "markers=slow", *extra)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = result.stdout.str() + result.stderr.str()
     assert "5 simulations were collected, more than the 4" in said

@@ -242,12 +242,33 @@ def add_settings(parser: pytest.Parser) -> None:
             )
         if setting.ini:
             parser.addini(setting.ini, setting.help.replace("\n", "; "), default=None)
-    # Registered here, not in the cloud part, so that addopts may hold it while `-p no:oppcloud` is given.
+    _add_cloud_options(group)
+
+
+def _add_cloud_options(group: pytest.OptionGroup) -> None:
+    """Register the options of the cloud part: here, so that addopts may hold them where `-p no:oppcloud` is given."""
     group.addoption(
         "--oppcloud",
         action="store_true",
         default=False,
         help="Run simulations on the workers of a queue\nThe queue at OPPCLOUD_REDIS_URL, or one of its own",
+    )
+    group.addoption(
+        "--oppcloud-workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="Simulations that the private worker runs at the same time\n"
+        "Default: the cores that may be used\nWorkers of a queue at OPPCLOUD_REDIS_URL have their own option",
+    )
+    group.addoption("--oppcloud-queue", default=None, metavar="NAME", help="Name of the queue (default: oppcloud)")
+    group.addoption(
+        "--oppcloud-wait",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
+        "Then the runs are errors",
     )
 
 

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from .records import Record
     from .runs import Run
 
+#: Why a run is skipped that might never end.
+NO_LIMIT = (
+    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
+    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
+)
 #: Attribute of a report that holds a baseline to be written: its file, and the text of a baseline file with it alone.
 RECORD_ATTRIBUTE = "opp_record"
 #: Attribute of a report: the tolerance rules that the run was compared by, and those that judged none of its values.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause, Verdict
 
-from .items import RULES_ATTRIBUTE
+from .items import NO_LIMIT, RULES_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +66,7 @@ def summary_lines(
     if compared:
         yield f"compared {_plural(sum(compared), 'value')} in {_plural(len(compared), 'passed run')}"
     yield from _machinery_lines(reports)
+    yield from _unlimited_lines(reports)
     if whole:
         yield from _unused_rule_lines(reports)
     if recorder is not None:
@@ -84,6 +85,17 @@ def _machinery_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
     if failed:
         causes = ", ".join(f"{cause} ({count})" for cause, count in failed.most_common())
         yield f"{_plural(sum(failed.values()), 'run')} failed in the machinery, not in the simulation: {causes}"
+
+
+def _unlimited_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    """Yield why runs were skipped that a new user expects to see: pytest itself tells it with `-rs` only."""
+    count = sum(
+        isinstance(report.longrepr, tuple) and report.longrepr[2].endswith(NO_LIMIT)
+        for report in reports
+        if report.skipped
+    )
+    if count:
+        yield f"{_plural(count, 'run')} skipped: {NO_LIMIT}"
 
 
 def _unused_rule_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:

@@ -80,6 +80,9 @@ def test_a_run_without_a_limit_is_skipped_with_a_hint(folder: Folder) -> None:
     result = folder.run("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*omnetpp.ini: nothing limits the simulated time*--opp-sim-time-limit=100s*"])
+    told = "1 run skipped: nothing limits the simulated time of this run: *--opp-sim-time-limit=100s*"
+    for mode in ([], ["-n", "1"]):
+        folder.run(*mode).stdout.fnmatch_lines([told])
     folder.run("--opp-sim-time-limit=5s", "--opp-update-baselines=new").assert_outcomes(passed=1)
     assert "sim-time-limit 5s" in folder.baselines.read_text()
     folder.write("oppcloud.toml", 'limits.sim_time_limit = "unlimited"\n')

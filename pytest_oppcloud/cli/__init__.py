@@ -14,6 +14,7 @@ usage: oppcloud COMMAND ...
 
 commands:
   runs    print the runs that the configurations of an ini file expand to
+  key     make the secret that client and workers of a cluster share
 
 `oppcloud COMMAND --help` tells more."""
 
@@ -48,4 +49,8 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .runs import run_command  # noqa: PLC0415  # only what is used is imported
 
         return run_command
+    if name == "key":
+        from .key import key_command  # noqa: PLC0415
+
+        return key_command
     return None

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
-from oppcloud_worker.remote.connection import LOST, connect, redacted
+from oppcloud_worker.remote.connection import LOST, connect
 from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.events import Event
     from oppcloud_worker.remote.presence import SlotInfo
+    from oppcloud_worker.signing import ClusterKey
 
     from pytest_oppcloud.content import Content
 
@@ -84,13 +86,16 @@ class _Flight:
 class QueueAddress:
     """Where the queue is, and how long to wait for what."""
 
-    url: str
+    #: With password and CA file.
+    url: str = field(repr=False)
     queue: str
     session: str
     #: Seconds to wait for a worker to appear, and for Redis to come back.
     patience: float
     #: Whether the server is ours alone and ends with the session: there is nothing to clean up.
     private: bool = False
+    #: What requests and outcomes are signed with; None: they are not.
+    key: ClusterKey | None = None
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 
@@ -235,7 +240,7 @@ class Dispatcher(threading.Thread):
                 self._submitter = runs.become_submitter(self._connection, self.address.session)
             if self._submitter:
                 self._renew_lease()
-                runs.enqueue(self._connection, [flight.ticket for flight in flights])
+                runs.enqueue(self._connection, [flight.ticket for flight in flights], key=self.address.key)
 
     def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[_Flight]:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
@@ -278,7 +283,14 @@ class Dispatcher(threading.Thread):
 
     def _deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""
-        for run, outcome in runs.outcomes(self._connection, self.address.session, finished).items():
+        address = self.address
+        for run, outcome in runs.outcomes(self._connection, address.session, finished, key=address.key).items():
+            flight = self._flights.get(run)
+            if outcome.attempt == 0 and flight is not None:
+                # Damaged or forged: whoever wrote it must not keep the right one away.
+                runs.discard_damaged(self._connection, address.session, run, key=address.key)
+                self._settle(flight, outcome)
+                continue
             digests = [file.digest for file in outcome.files if file.digest]
             if digests:
                 self.result_files[run] = digests
@@ -337,7 +349,7 @@ class Dispatcher(threading.Thread):
     def _settle(self, flight: _Flight, outcome: RunOutcome) -> None:
         """End an attempt in place of a slot; the event that follows from it tells the rest."""
         self._renew_lease()
-        runs.settle(self._connection, flight.ticket, outcome, slot=flight.slot)
+        runs.settle(self._connection, flight.ticket, outcome, key=self.address.key, slot=flight.slot)
 
     def _give_up(self, waiting: Sequence[_Flight]) -> None:
         """End all runs that no worker is there for."""

@@ -6,7 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Where the URL of the queue comes from unless an option gives it: the password in it then stands in no command line.
@@ -23,7 +23,10 @@ class SlotSettings:
     #: Name of the slot, and of the worker that it belongs to.
     name: str
     worker: str
+    #: With password and CA file.
     url: str
+    #: The cluster key as text, "" without one.
+    key: str = field(repr=False)
     queue: str
     #: Folder for unpacked content, and its limit in bytes.
     cache: str

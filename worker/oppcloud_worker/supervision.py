@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import guardian as far_side
+from .confinement import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,6 +148,8 @@ class Guardian:
                 stdin=far.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # What it watches may look into it; a job brings an environment of its own.
+                env=without_secrets(os.environ),
                 cwd="/",
                 start_new_session=True,
             )

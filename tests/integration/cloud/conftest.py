@@ -17,12 +17,19 @@ from pathlib import Path
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
+from oppcloud_worker.signing import ClusterKey
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 
 #: Marks all processes that descend from a test, whatever session or group they moved to.
 MARK = "OPPCLOUD_TEST_MARK"
+
+#: Beginnings of variables that no test inherits.
+FOREIGN = ("OPPCLOUD_", "PYTEST_ADDOPTS", "AWS_")
+
+#: The cluster key of all tests.
+KEY = ClusterKey.generate()
 
 
 def eventually(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -77,9 +84,9 @@ class Processes:
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Mark all processes of the test; whatever it leaves is killed, and the test fails."""
     mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
-    for name in [name for name in os.environ if name.startswith(("OPPCLOUD_REDIS", "PYTEST_ADDOPTS"))]:
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(MARK, mark)
     found = Processes(mark=mark)
     yield found
     left = found.running()
@@ -144,9 +151,23 @@ class Workers:
     folder: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, *options: str, slots: int = 1) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--cache", str(self.folder / "cache")]
-        environment = {**os.environ, "OPPCLOUD_REDIS_URL": self.server.url}
+    def start(self, *options: str, slots: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker with the tests' key; `environment` is added to, or taken in place of, the usual variables."""
+        command = [
+            sys.executable,
+            "-m",
+            "oppcloud_worker",
+            "--slots",
+            str(slots),
+            "--cache",
+            str(self.folder / "cache"),
+        ]
+        environment = {
+            **os.environ,
+            "OPPCLOUD_REDIS_URL": self.server.url,
+            "OPPCLOUD_KEY": KEY.to_text(),
+            **environment,
+        }
         process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
         self.started.append(process)
         return process
@@ -172,18 +193,21 @@ class Client:
 
     server: Server
     patience: float = 30.0
+    key: ClusterKey | None = KEY
     notices: list[str] = field(default_factory=list)
     dispatcher: Dispatcher = field(init=False)
     executor: QueueExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         address = QueueAddress(
-            url=self.server.url, queue="oppcloud", session=uuid.uuid4().hex[:12], patience=self.patience
+            url=self.server.url,
+            queue="oppcloud",
+            session=uuid.uuid4().hex[:12],
+            patience=self.patience,
+            key=self.key,
         )
         self.dispatcher = Dispatcher(address, owner=True)
-        self.executor = QueueExecutor(
-            description="", open_queue=lambda: self.dispatcher, notify=self.notices.append
-        )
+        self.executor = QueueExecutor(description="", open_queue=lambda: self.dispatcher, notify=self.notices.append)
         self.dispatcher.start()
 
     @property
@@ -202,8 +226,8 @@ class Client:
 def make_client(server: Server) -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
-    def make(patience: float = 30.0) -> Client:
-        clients.append(Client(server, patience=patience))
+    def make(patience: float = 30.0, key: ClusterKey | None = KEY) -> Client:
+        clients.append(Client(server, patience=patience, key=key))
         return clients[-1]
 
     yield make

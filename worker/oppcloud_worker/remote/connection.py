@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -24,6 +22,10 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
     `retries` bounds how often a command is tried again after the connection was lost; the pauses between grow to two
     seconds, so that 30 of them bridge about a minute. `name` is what Redis calls its connections.
     """
+    options: dict[str, object] = {}
+    if url.startswith("rediss:"):
+        # What newer versions of redis-py do by themselves.
+        options = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT,
@@ -32,6 +34,7 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
         retry_on_error=[*LOST, redis.BusyLoadingError],
         health_check_interval=30,
         client_name=name,
+        **options,
     )
 
 
@@ -43,13 +46,3 @@ def as_text(value: bytes | str) -> str:
 def as_bytes(value: bytes | str) -> bytes:
     """Return what Redis gave as bytes."""
     return value if isinstance(value, bytes) else value.encode()
-
-
-def redacted(url: str) -> str:
-    """Return `url` without its password, for people."""
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:***@{host}" if user else host
-    return urlunsplit(parts._replace(netloc=netloc, query=""))

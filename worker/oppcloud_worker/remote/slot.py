@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -29,14 +30,18 @@ from rq.job import Job
 from rq.worker import SimpleWorker
 
 from oppcloud_worker import job as job_function
+from oppcloud_worker.address import redacted
 from oppcloud_worker.cache import Cache
+from oppcloud_worker.confinement import close_to_others
 from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.replay import ServedTickets
 from oppcloud_worker.settings import SlotSettings
+from oppcloud_worker.signing import ClusterKey, Proof
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
 from . import keys, presence, runs
-from .connection import LOST, connect, redacted
+from .connection import LOST, connect
 from .redis_store import RedisStore
 from .results import store_results
 
@@ -115,6 +120,7 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.stop = Stop()
+        self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(
             name=settings.name, worker=settings.worker, host=self.hostname or "", pid=os.getpid()
         )
@@ -122,6 +128,7 @@ class Slot(SimpleWorker):
         self._tell = tell
         self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
+        self._served = ServedTickets(Path(settings.cache) / "served")
         #: The run that is under way.
         self._ticket: Ticket | None = None
         #: For the other threads, so that they disturb nothing.
@@ -136,6 +143,10 @@ class Slot(SimpleWorker):
     def content(self, digest: str) -> AbstractContextManager[Path]:
         """Give the unpacked content."""
         return self._cache.content(digest, self._store)
+
+    def admit(self, proof: Proof) -> None:
+        """Remember the ticket."""
+        self._served.admit(proof, time.time())
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
@@ -160,9 +171,12 @@ class Slot(SimpleWorker):
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
         if outcome.cause is Cause.STOPPED and self._ending:
-            runs.hand_back(self.connection, ticket, outcome.cause, self._ending, slot=self.name, counts=False)
+            why = self._ending
+            runs.hand_back(
+                self.connection, ticket, outcome.cause, why, key=self.cluster_key, slot=self.name, counts=False
+            )
         else:
-            runs.settle(self.connection, ticket, outcome, slot=self.name, busy_time=busy_time)
+            runs.settle(self.connection, ticket, outcome, key=self.cluster_key, slot=self.name, busy_time=busy_time)
         self._forget()
 
     def _forget(self) -> None:
@@ -288,12 +302,11 @@ def _teller() -> Callable[[dict[str, object]], None]:
 
 def main() -> NoReturn:
     """Serve the queue until told to end."""
+    close_to_others()
     settings = decode(SlotSettings, json.loads(_read_line()))
     tell = _teller()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("rq").setLevel(logging.WARNING)
-    # Simulations must not find it in their environment.
-    os.environ.pop("OPPCLOUD_REDIS_URL", None)
     try:
         # A wrong address should show soon, a Redis that goes away later may come back.
         connect(settings.url, retries=_FIRST_RETRIES).ping()

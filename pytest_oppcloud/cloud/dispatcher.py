@@ -19,6 +19,7 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
 from oppcloud_worker.remote.connection import LOST, connect
 from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
@@ -41,6 +42,8 @@ _FIRST_CONNECTION = 10.0
 _BLOCK = 0.25
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
+#: Seconds for the thread to end.
+_ENDING = 15.0
 #: Seconds for running simulations to say that they have been stopped.
 _STOPPING = 3.0
 
@@ -111,7 +114,8 @@ class Dispatcher(threading.Thread):
         self.statistics = Statistics()
         self._owner = owner
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
-        self._connection = connect(address.url)
+        # One more try is enough: what is to be done about a lost connection is decided in `_serve`.
+        self._connection = connect(address.url, retries=1)
         self._reader = events.EventReader(self._connection, address.session)
         self._shipping = Shipping(self._connection)
         self._flights: dict[str, _Flight] = {}
@@ -138,7 +142,8 @@ class Dispatcher(threading.Thread):
     def finish(self) -> None:
         """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
         self._finishing.set()
-        self.join()
+        # A Redis that hangs must not keep pytest from its end.
+        self.join(_ENDING)
 
     # What follows runs in the thread.
 
@@ -291,7 +296,7 @@ class Dispatcher(threading.Thread):
                 runs.discard_damaged(self._connection, address.session, run, key=address.key)
                 self._settle(flight, outcome)
                 continue
-            digests = [file.digest for file in outcome.files if file.digest]
+            digests = [file.digest for file in outcome.files if file.digest not in {"", EMPTY}]
             if digests:
                 self.result_files[run] = digests
             if self._flights.pop(run, None) is not None:

@@ -54,7 +54,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
             raise pytest.UsageError(f"{URL_VARIABLE}: {redacted(url)!r} is no URL of a Redis server") from None
         if workers is not None:
             raise pytest.UsageError(
-                f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue with its own workers"
+                f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     return CloudSettings(url=url, key=key, note=note, queue=queue, slots=workers or available_cores(), wait=wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,17 @@ def test_an_endless_line_takes_no_memory(read: Reader) -> None:
     assert len(console.end_lines) == 1
 
 
+def test_a_flood_takes_no_memory(tmp_path: Path) -> None:
+    console = Console(tmp_path / "out.txt", 10_000)
+    tracemalloc.start()
+    for index in range(300):
+        console.feed(b"%d" % index * 30_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    console.close()
+    assert peak < 2_000_000
+
+
 def test_too_many_marked_lines_are_noticed(read: Reader) -> None:
     assert not read(f"{GOOD}\n" * 5000 + f"{END}\n").overflowing
     assert read(f"{END}\n" + f"{GOOD}\n" * 5000).overflowing
@@ -149,13 +161,15 @@ def test_errors_have_all_their_lines(read: Reader) -> None:
     ]
 
 
-def test_banner_and_last_word(read: Reader) -> None:
-    banner = "OMNeT++ Discrete Event Simulation  (C) 1992\nVersion: 6.1, build: internal, edition: x\n"
-    console = read(f"{banner}\n{END}\n\nEnd.\n")
-    assert (console.version, console.has_banner, console.has_last_word) == ("6.1", True, True)
-    console = read(f"{banner}\n\nEnd.\n{END}\n")
-    assert not console.has_last_word
-    assert not read(f"{END}\n").has_banner
+def test_first_and_last_words(read: Reader) -> None:
+    first = (
+        "OMNeT++ Discrete Event Simulation  (C) 1992\nVersion: 6.1, build: internal, edition: x\n"
+        "\nPreparing for running configuration Fifo1, run #0...\n"
+    )
+    console = read(f"{first}\n{END}\n\nEnd.\n")
+    assert (console.version, console.is_verbose, console.has_last_word) == ("6.1", True, True)
+    assert not read(f"{first}\n\nEnd.\n{END}\n").has_last_word
+    assert not read(f"{END}\n").is_verbose
 
 
 def test_last_status(read: Reader) -> None:

@@ -172,7 +172,7 @@ def test_an_outcome_is_that_of_its_run() -> None:
     [
         (b"outcome", "not signed"),
         (b"", "not signed"),
-        (seal(b"outcome", ClusterKey.generate(), session="s1", run="r1"), KEY.id),
+        (seal(b"outcome", ClusterKey(bytes(32)), session="s1", run="r1"), KEY.id),
         (seal(b"outcome", KEY, session="s1", run="r1") + b"!", "wrong"),
         (b"oppcloud-1 " + KEY.id.encode() + b"\noutcome", "wrong"),
         (b"oppcloud-1 " + KEY.id.encode() + b" \xff\noutcome", "wrong"),

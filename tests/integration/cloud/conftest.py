@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
 from oppcloud_worker.signing import ClusterKey
+
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: Marks all processes that descend from a test, whatever session or group they moved to.
 MARK = "OPPCLOUD_TEST_MARK"
@@ -30,6 +35,8 @@ FOREIGN = ("OPPCLOUD_", "PYTEST_ADDOPTS", "AWS_")
 
 #: The cluster key of all tests.
 KEY = ClusterKey.generate()
+#: Found before a test changes the PATH.
+PS = shutil.which("ps") or "ps"
 
 
 def eventually(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -56,17 +63,23 @@ class Processes:
         """Return pid and command of those that run and have `word` in their command line."""
         options = ["-axwwE"] if sys.platform == "darwin" else ["axeww"]
         output = subprocess.run(
-            ["ps", *options, "-o", "pid=,stat=,command="],
+            [PS, *options, "-o", "pid=,ppid=,stat=,command="],
             capture_output=True,
             text=True,
             errors="replace",
             check=True,
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.defpath},
         ).stdout
-        found = {}
-        for line in output.splitlines():
-            pid, stat, command = line.split(None, 2)
-            if f"{MARK}={self.mark}" in command and int(pid) != os.getpid() and not stat.startswith("Z"):
+        found: dict[int, str] = {}
+        ours = {os.getpid()}
+        # A parent may have a higher number than its child, so those whom it hides are looked for twice.
+        for line in output.splitlines() * 2:
+            pid, parent, stat, command = line.split(None, 3)
+            marked = f"{MARK}={self.mark}" in command
+            # Workers let nobody see their environment: they are known by whom they descend from.
+            hidden = int(parent) in ours and " PATH=" not in command
+            if (marked or hidden) and int(pid) != os.getpid() and not stat.startswith("Z"):
+                ours.add(int(pid))
                 own = command.partition(" ")[0] + command.partition(" ")[2].partition(f"{MARK}=")[0]
                 if word in own:
                     found[int(pid)] = own[:200]
@@ -131,16 +144,15 @@ class Server:
 
 
 @pytest.fixture
-def server(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the test's own; its path is short, as unix sockets want it."""
-    with ExitStack() as stack:
-        import tempfile
-
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp")))
-        server = Server(folder)
+def server(processes: Processes) -> Iterator[Server]:  # noqa: ARG001  # those it starts are marked
+    """Start a server of the test's own; its path is short, as unix sockets want it."""
+    with tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp") as folder:
+        server = Server(Path(folder))
         server.start()
-        stack.callback(server.stop)
-        yield server
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @dataclass
@@ -258,3 +270,82 @@ def shell(script: str, name: str = "run", **changes: object) -> RunRequest:
 @pytest.fixture
 def script() -> Callable[..., RunRequest]:
     return shell
+
+
+#: A model on the engine of the examples that behaves as its ini file says.
+TINY = """
+import os, signal, sys, time
+sys.path.insert(0, {examples!r})
+from engine import Parameter, SimpleModule, main
+
+class Tiny(SimpleModule):
+    parameters = (Parameter("behaviour", "string"), Parameter("value", "double", default="1"))
+
+    def initialize(self):
+        word, _, path = self.par("behaviour").partition(" ")
+        if word == "touch":
+            open(path, "w").close()
+        elif word == "wait":
+            open(path + ".started", "a").write("x")
+            while not os.path.exists(path):
+                time.sleep(0.02)
+        elif word == "crash":
+            open(path, "w").close()
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    def handle_message(self, message):
+        pass
+
+    def finish(self):
+        self.record_scalar("value", self.par("value"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(Tiny))
+"""
+
+HEAD = """
+[General]
+network = Tiny
+sim-time-limit = 1s
+**.behaviour = "ok"
+"""
+
+
+@dataclass
+class Project:
+    """A folder with simulations, and pytest in it."""
+
+    pytester: pytest.Pytester
+
+    def write(self, ini: str) -> None:
+        """Write the ini file; what stands there comes after a section that makes all runs pass."""
+        (self.pytester.path / "omnetpp.ini").write_text(HEAD + ini)
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self.pytester.runpytest_subprocess(*arguments)
+
+    def record(self) -> None:
+        """Record the baselines of all runs, at the desk."""
+        self.run("-q", "-p", "no:oppcloud", "--opp-update-baselines=all")
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start pytest and return while it runs."""
+        process: subprocess.Popen[bytes] = self.pytester.popen(
+            [sys.executable, "-m", "pytest", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return process
+
+
+@pytest.fixture
+def project(processes: Processes, pytester: pytest.Pytester) -> Project:  # noqa: ARG001  # those it starts are marked
+    examples = str(Path(__file__).parents[3] / "example_sims")
+    (pytester.path / "tiny.py").write_text(TINY.format(examples=examples))
+    (pytester.path / "oppcloud.toml").write_text(
+        # pytester writes its own files here, and while they are being sent.
+        'program = "{python} tiny.py"\n[files]\ninclude = ["tiny.py", "*.ini"]\n'
+    )
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    return Project(pytester)

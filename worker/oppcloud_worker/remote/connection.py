@@ -13,7 +13,7 @@ LOST = (redis.ConnectionError, redis.TimeoutError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 #: Seconds to wait for a connection, and for the answer to a command that does not block.
-_CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 15
+_CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 10
 
 
 def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Redis:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from redis.client import Pipeline
     from rq.executions import Execution
 
     from oppcloud_worker.ticket import Ticket
@@ -59,6 +60,10 @@ _log = logging.getLogger("oppcloud_worker")
 _RETRIES = 45
 #: The same for the first contact: some five seconds.
 _FIRST_RETRIES = 7
+
+#: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
+#: renews it as soon as it is awake.
+_UNWANTED = 3
 
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
@@ -129,10 +134,14 @@ class Slot(SimpleWorker):
         self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
         self._served = ServedTickets(Path(settings.cache) / "served")
+        #: When RQ last heard of this worker (monotonic).
+        self._last_beat = 0.0
         #: The run that is under way.
         self._ticket: Ticket | None = None
         #: For the other threads, so that they disturb nothing.
         self._side = side
+        #: How often in a row nobody seemed to want the outcome of the run.
+        self._unwanted = 0
         #: Why the slot ends, "" as long as it does not.
         self._ending = ""
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
@@ -150,7 +159,7 @@ class Slot(SimpleWorker):
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
-        self.stop = Stop()
+        self.stop, self._unwanted = Stop(), 0
         self._ticket = ticket
         self._tell({"ticket": ticket.to_json()})
         wanted = runs.announce_start(self.connection, ticket, self.name)
@@ -170,8 +179,8 @@ class Slot(SimpleWorker):
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
-        if outcome.cause is Cause.STOPPED and self._ending:
-            why = self._ending
+        why = self._ending or ("its session was away" if self._unwanted >= _UNWANTED else "")
+        if outcome.cause is Cause.STOPPED and why:
             runs.hand_back(
                 self.connection, ticket, outcome.cause, why, key=self.cluster_key, slot=self.name, counts=False
             )
@@ -200,6 +209,18 @@ class Slot(SimpleWorker):
             presence.withdraw(pipeline, self._queue_name, self.name)
             pipeline.execute()
             super().teardown()  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Renew what RQ knows of this worker; not five times per job, as RQ would, but after some seconds."""
+        now = time.monotonic()
+        if pipeline is not None or now - self._last_beat > keys.RENEW:
+            self._last_beat = now
+            super().heartbeat(timeout, pipeline)
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """Tell RQ's tools the state when it has changed."""
+        if pipeline is not None or state != self.get_state():
+            super().set_state(state, pipeline)
 
     def unsubscribe(self) -> None:
         """Leave the thread that listens for commands as it is: it would be waited for in vain, and ends with us."""
@@ -263,7 +284,8 @@ class Slot(SimpleWorker):
         """Renew the leases until the slot ends (in a thread of its own); stop a run that nobody wants any more."""
         while not self._ended.wait(keys.RENEW):
             try:
-                if not self._announce():
+                self._unwanted = 0 if self._announce() else self._unwanted + 1
+                if self._unwanted >= _UNWANTED:
                     self.stop.set()
             except redis.RedisError as error:  # noqa: PERF203  # the next time may be better
                 _log.warning("slot %s: cannot renew its lease: %s", self.name, error)
@@ -307,6 +329,8 @@ def main() -> NoReturn:
     tell = _teller()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("rq").setLevel(logging.WARNING)
+    # Simulations in Python must not write what they compile beside their source, where content is not to change.
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(settings.cache) / "pycache"))
     try:
         # A wrong address should show soon, a Redis that goes away later may come back.
         connect(settings.url, retries=_FIRST_RETRIES).ping()

@@ -121,6 +121,11 @@ class Server:
         return f"unix://{self.folder}/s"
 
     @property
+    def worker_url(self) -> str:
+        """The URL for workers, where it is another."""
+        return self.url
+
+    @property
     def connection(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)
 
@@ -176,7 +181,7 @@ class Workers:
         ]
         environment = {
             **os.environ,
-            "OPPCLOUD_REDIS_URL": self.server.url,
+            "OPPCLOUD_REDIS_URL": self.server.worker_url,
             "OPPCLOUD_KEY": KEY.to_text(),
             **environment,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -26,6 +28,12 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
     if url.startswith("rediss:"):
         # What newer versions of redis-py do by themselves.
         options = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    # Redis would be told the version of redis-py: one command more that the ACL would have to allow, and older
+    # servers do not know.
+    if "driver_info" in inspect.signature(redis.connection.AbstractConnection.__init__).parameters:
+        options["driver_info"] = None
+    else:
+        options |= {"lib_name": None, "lib_version": None}
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
-from pytest_oppcloud.inifile.expressions import ExpressionError, as_bool, as_int, as_string, evaluate
+from pytest_oppcloud.inifile.expressions import ExpressionError, Value, as_bool, as_int, as_string, evaluate
 from pytest_oppcloud.inifile.lookup import Key, Lookup
 from pytest_oppcloud.inifile.options import Scope
 from pytest_oppcloud.inifile.patterns import PatternError
@@ -46,6 +46,12 @@ def _started() -> str:
     return time.strftime("%Y%m%d-%H:%M:%S")
 
 
+@functools.lru_cache(maxsize=4096)
+def _value(text: str) -> Value:
+    """Return the value of an expression; few texts serve all runs of a configuration."""
+    return evaluate(text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Where the text of an option comes from; a default has no entry."""
@@ -68,7 +74,6 @@ class Plan:
         self._chain = ini.chain(config)
         #: The place of the repetition among the values of a run.
         self.repetition_index = names.index(REPETITION)
-        self.itervar_names = tuple(name for name in names if name != REPETITION)
         self._prefixes = tuple((name, f"{name}=" if name[0].isascii() and name[0].isalpha() else "") for name in names)
         self._by_entry = {id(item.entry): item.template for item in collected.entries}
         self._sources = {option: self._source(option) for option in (*_STRING_OPTIONS, *_OTHER_OPTIONS)}
@@ -180,19 +185,19 @@ class Plan:
     def _string(self, option: str, variables: Mapping[str, str]) -> str:
         try:
             text = self._text(option, variables)
-            return as_string(evaluate(text)) if text.startswith('"') else text
+            return as_string(_value(text)) if text.startswith('"') else text
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 
     def _int(self, option: str, variables: Mapping[str, str]) -> int:
         try:
-            return as_int(evaluate(self._text(option, variables)))
+            return as_int(_value(self._text(option, variables)))
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 
     def _bool(self, option: str, variables: Mapping[str, str]) -> bool:
         try:
-            return as_bool(evaluate(self._text(option, variables)))
+            return as_bool(_value(self._text(option, variables)))
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 

@@ -297,6 +297,10 @@ class Tiny(SimpleModule):
         elif word == "crash":
             open(path, "w").close()
             os.kill(os.getpid(), signal.SIGSEGV)
+        elif word == "crash-after":
+            while not os.path.exists(path):
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGSEGV)
 
     def handle_message(self, message):
         pass

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,8 +215,6 @@ def test_files_that_are_too_large_are_named_and_left_out(
 def test_names_of_result_files_cannot_leave_their_folder(
     client: Client, workers: Workers, script: Script, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     workers.start()
     outcome = client.run(script("echo said"))
     (file,) = (file for file in outcome.files if file.path == "stdout.txt")

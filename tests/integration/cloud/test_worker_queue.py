@@ -142,7 +142,7 @@ def test_a_host_that_is_gone_loses_no_run(
     client.submit(request)
     wait_for(log.exists, 20, "the simulation runs")
     # A host that loses its power: nothing there can tell anybody.
-    for pid in processes.running("oppcloud_worker"):
+    for pid in processes.running("-m oppcloud_worker"):
         os.kill(pid, signal.SIGKILL)
     workers.start()
 

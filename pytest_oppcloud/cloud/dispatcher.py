@@ -7,6 +7,7 @@ that was given to it ends with an outcome; the session's thread only ever takes 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -18,8 +19,8 @@ from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
 from oppcloud_worker.remote.connection import LOST, connect
-from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.remote.results import EMPTY
+from oppcloud_worker.remote.stores import content_store, result_store
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
@@ -27,11 +28,12 @@ from .shipping import Shipping
 from .statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.events import Event
     from oppcloud_worker.remote.presence import SlotInfo
+    from oppcloud_worker.remote.stores import RemoteStore
     from oppcloud_worker.signing import ClusterKey
 
     from pytest_oppcloud.content import Content
@@ -99,6 +101,10 @@ class QueueAddress:
     private: bool = False
     #: What requests and outcomes are signed with; None: they are not.
     key: ClusterKey | None = None
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str = ""
+    #: Whether the result files of all runs are wanted.
+    all_results: bool = False
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 
@@ -117,7 +123,7 @@ class Dispatcher(threading.Thread):
         # One more try is enough: what is to be done about a lost connection is decided in `_serve`.
         self._connection = connect(address.url, retries=1)
         self._reader = events.EventReader(self._connection, address.session)
-        self._shipping = Shipping(self._connection)
+        self._shipping = Shipping(content_store(address.store, self._connection))
         self._flights: dict[str, _Flight] = {}
         #: Digests of the result files in the store, by run, that nobody has taken or discarded. Both threads use it,
         #: with single operations only.
@@ -134,10 +140,9 @@ class Dispatcher(threading.Thread):
         """Have runs sent (called by the session's thread)."""
         self._orders.put(orders)
 
-    def results_of(self, run: str) -> RedisStore:
+    def results_of(self, run: str) -> RemoteStore:
         """Return where the files of a run are."""
-        prefix = keys.files(self.address.session, run)
-        return RedisStore(self._connection, prefix, ttl=keys.RESULT_FILES)
+        return result_store(self.address.store, self._connection, self.address.session, run)
 
     def finish(self) -> None:
         """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
@@ -234,10 +239,32 @@ class Dispatcher(threading.Thread):
         runs.renew_session(pipeline, self.address.session)
         pipeline.execute()
 
+    @contextlib.contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """Renew the lease meanwhile: to send large files takes longer than it lasts."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(keys.RENEW):
+                # Whoever sends will hear of it, too.
+                with contextlib.suppress(redis.RedisError):
+                    self._renew_lease()
+
+        thread = threading.Thread(target=renew, daemon=True, name="oppcloud-lease")
+        if self._owner:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._owner:
+                thread.join()
+
     def _take_orders(self, *, send: bool) -> None:
         """Turn orders into flights, and send them if it is up to this process."""
         while not self._orders.empty():
-            flights = list(self._board(self._orders.get(), send=send))
+            with self._lease_kept():
+                flights = list(self._board(self._orders.get(), send=send))
             self._flights.update((flight.ticket.run, flight) for flight in flights)
             if not send or not flights:
                 continue
@@ -263,7 +290,15 @@ class Dispatcher(threading.Thread):
             except LOST:
                 # The run is as good as sent: when Redis is back, it will be found missing, and sent again.
                 self._shipping.forget_sent()
-            ticket = Ticket(session=self.address.session, run=order.run, queue=self.address.queue, request=request)
+            address = self.address
+            ticket = Ticket(
+                session=address.session,
+                run=order.run,
+                queue=address.queue,
+                request=request,
+                store=address.store,
+                all_results=address.all_results,
+            )
             yield _Flight(ticket=ticket, content=order.content)
 
     def _note(self, event: Event) -> bool:
@@ -349,7 +384,9 @@ class Dispatcher(threading.Thread):
         """Make sure that the store has what a run needs: it may have lost that, too."""
         if flight.content is not None:
             self._shipping.forget_sent()
-            self._shipping.send(flight.content)
+            # If it cannot be sent, the worker will say what is missing.
+            with contextlib.suppress(ContentError, OSError):
+                self._shipping.send(flight.content)
 
     def _settle(self, flight: _Flight, outcome: RunOutcome) -> None:
         """End an attempt in place of a slot; the event that follows from it tells the rest."""
@@ -377,7 +414,11 @@ class Dispatcher(threading.Thread):
 
     def _end_session(self) -> None:
         """As the owner, cancel what is left and remove all traces."""
-        if not self._owner or self.address.private:
+        if not self._owner:
+            return
+        if self.address.store:
+            self._remove_stored_results()
+        if self.address.private:
             return
         try:
             self._connection.delete(keys.lease(self.address.session))
@@ -395,6 +436,15 @@ class Dispatcher(threading.Thread):
             self._connection.close()
         except redis.RedisError as error:
             self.arrivals.put(Notice(text=f"oppcloud: the session could not be cleaned up: {error}"))
+
+    def _remove_stored_results(self) -> None:
+        """Remove the result files of all runs at once from a store that is not Redis."""
+        digests = {digest for found in self.result_files.values() for digest in found}
+        self.result_files.clear()
+        try:
+            self.results_of("").remove(sorted(digests))
+        except ContentError as error:
+            self.arrivals.put(Notice(text=f"oppcloud: result files could not be removed: {error}"))
 
     def _catch_up(self) -> None:
         """Take in all events that have come until now."""

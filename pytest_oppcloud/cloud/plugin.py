@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
         "Then the runs are errors",
     )
+    group.addoption(
+        "--oppcloud-results",
+        default=None,
+        metavar="DIR",
+        help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
+        "Without it only those of failed runs are fetched",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,6 +20,7 @@ from pytest_oppcloud.items import SimulationItem, simulation_items
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
+from .fetching import ResultsFolder
 from .loop import run_loop
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class CloudSession:
         self._embedded: EmbeddedQueue | None = None
         self._dispatcher: Dispatcher | None = None
         self._ended = False
-        self._executor = QueueExecutor(description=self._description(), open_queue=self._open, notify=self._notify)
+        self._executor = QueueExecutor(
+            description=self._description(),
+            open_queue=self._open,
+            notify=self._notify,
+            results=None if settings.results is None else ResultsFolder(settings.results, config.rootpath),
+        )
 
     @property
     def _role(self) -> Role:
@@ -92,6 +98,8 @@ class CloudSession:
                 session=given["session"],
                 patience=settings.wait,
                 key=ClusterKey.from_text(given["key"]) if given["key"] else None,
+                store=settings.store,
+                all_results=settings.results is not None,
             )
         if settings.url is not None:
             return QueueAddress(
@@ -100,6 +108,8 @@ class CloudSession:
                 session=self._name,
                 patience=settings.wait,
                 key=settings.key,
+                store=settings.store,
+                all_results=settings.results is not None,
             )
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return QueueAddress(
@@ -109,6 +119,8 @@ class CloudSession:
             patience=settings.wait,
             private=True,
             key=self._embedded.key,
+            store=settings.store,
+            all_results=settings.results is not None,
             trouble=self._embedded.trouble,
         )
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from oppcloud_worker.address import AddressError, check, redacted, redis_url
 from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.keys import DEFAULT_QUEUE
+from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
+from oppcloud_worker.store import ContentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
 DEFAULT_WAIT = 60.0
@@ -30,6 +37,10 @@ class CloudSettings:
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str
+    #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
+    results: Path | None
 
 
 def read_settings(config: pytest.Config) -> CloudSettings:
@@ -57,7 +68,29 @@ def read_settings(config: pytest.Config) -> CloudSettings:
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
-    return CloudSettings(url=url, key=key, note=note, queue=queue, slots=workers or available_cores(), wait=wait)
+    results = config.getoption("oppcloud_results")
+    return CloudSettings(
+        url=url,
+        key=key,
+        note=note,
+        queue=queue,
+        slots=workers or available_cores(),
+        wait=wait,
+        store=_store(),
+        results=None if results is None else config.invocation_params.dir / results,
+    )
+
+
+def _store() -> str:
+    """Return the URL of the store, "" for Redis; raise `pytest.UsageError` for one that cannot be used."""
+    url = os.environ.get(STORE_VARIABLE, "")
+    try:
+        check_store(url)
+    except ContentError as error:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: {error}") from error
+    if url and importlib.util.find_spec("boto3") is None:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: a store in S3 needs boto3: pip install 'pytest-oppcloud[s3]'")
+    return url
 
 
 def _queue() -> tuple[str | None, ClusterKey | None, str]:

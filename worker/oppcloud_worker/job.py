@@ -44,7 +44,7 @@ class Host(Protocol):
     def admit(self, proof: Proof) -> None:
         """Take note of a verified ticket; raise `RefusedError` if it was served before."""
 
-    def content(self, digest: str) -> AbstractContextManager[Path]:
+    def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
 
     def begin(self, ticket: Ticket) -> bool:
@@ -135,7 +135,7 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
     """Run the simulation where its content is, and store its files."""
     request = ticket.request
     try:
-        with nullcontext() if request.content is None else host.content(request.content) as content:
+        with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
                 environment = without_secrets(os.environ)

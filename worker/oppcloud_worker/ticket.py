@@ -36,6 +36,10 @@ class Ticket:
     attempt: int = 1
     #: How many of the earlier attempts count against `Cause.retries`; a worker that was told to stop counts for none.
     losses: int = 0
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str = ""
+    #: Whether the result files are wanted however the run ends.
+    all_results: bool = False
     protocol: int = PROTOCOL
     version: str = __version__
 

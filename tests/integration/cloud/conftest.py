@@ -211,6 +211,7 @@ class Client:
     server: Server
     patience: float = 30.0
     key: ClusterKey | None = KEY
+    store: str = ""
     notices: list[str] = field(default_factory=list)
     dispatcher: Dispatcher = field(init=False)
     executor: QueueExecutor = field(init=False)
@@ -222,6 +223,7 @@ class Client:
             session=uuid.uuid4().hex[:12],
             patience=self.patience,
             key=self.key,
+            store=self.store,
         )
         self.dispatcher = Dispatcher(address, owner=True)
         self.executor = QueueExecutor(description="", open_queue=lambda: self.dispatcher, notify=self.notices.append)
@@ -243,8 +245,8 @@ class Client:
 def make_client(server: Server) -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
-    def make(patience: float = 30.0, key: ClusterKey | None = KEY) -> Client:
-        clients.append(Client(server, patience=patience, key=key))
+    def make(patience: float = 30.0, key: ClusterKey | None = KEY, store: str = "") -> Client:
+        clients.append(Client(server, patience=patience, key=key, store=store))
         return clients[-1]
 
     yield make

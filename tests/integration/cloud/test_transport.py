@@ -37,8 +37,9 @@ CLIENT, WORKER, ADMIN = "client-PaSs-1", "worker-PaSs-2", "admin-PaSs-3"
 
 def rules() -> str:
     """Return the documented rules with passwords."""
-    (text,) = re.findall(r"```\n(user default off\n.*?)```", RULES.read_text(encoding="utf-8"), re.DOTALL)
-    return text.replace("CLIENT-PASSWORD", CLIENT).replace("WORKER-PASSWORD", WORKER)
+    match = re.search(r"```\n(user default off\n.*?)```", RULES.read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    return match[1].replace("CLIENT-PASSWORD", CLIENT).replace("WORKER-PASSWORD", WORKER)
 
 
 @dataclass
@@ -99,7 +100,8 @@ class TlsServer(Server):
 
     def denials(self) -> list[tuple[str, str, str]]:
         """Return what the rules refused: user, reason, and the command or key."""
-        return [(entry["username"], entry["reason"], entry["object"]) for entry in self.connection.acl_log()]
+        entries = self.connection.acl_log()
+        return [(str(entry["username"]), str(entry["reason"]), str(entry["object"])) for entry in entries]
 
 
 @pytest.fixture
@@ -195,7 +197,7 @@ def test_nothing_else_is_allowed(server: TlsServer, user: str, password: str) ->
 
     for command in FORBIDDEN:
         with pytest.raises(redis.exceptions.NoPermissionError):
-            connection.execute_command(*command.split())
+            connection.execute_command(*command.split())  # type: ignore[no-untyped-call]
 
 
 def test_a_server_that_cannot_show_who_it_is_gets_no_password(server: TlsServer, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -38,16 +38,17 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.replay import ServedTickets
 from oppcloud_worker.settings import SlotSettings
 from oppcloud_worker.signing import ClusterKey, Proof
+from oppcloud_worker.store import ContentError
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
 from . import keys, presence, runs
 from .connection import LOST, connect
-from .redis_store import RedisStore
 from .results import store_results
+from .stores import content_store, result_limits, result_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from redis.client import Pipeline
@@ -67,6 +68,9 @@ _FIRST_RETRIES = 7
 #: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
 #: renews it as soon as it is awake.
 _UNWANTED = 3
+
+#: Seconds that a client may need to send content that a store has lost.
+_SENT_AGAIN = 3.0
 
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
@@ -134,7 +138,6 @@ class Slot(SimpleWorker):
         )
         self._queue_name = settings.queue
         self._tell = tell
-        self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
         self._served = ServedTickets(Path(settings.cache) / "served")
         #: When RQ last heard of this worker (monotonic).
@@ -152,9 +155,20 @@ class Slot(SimpleWorker):
 
     # What the job function asks for (`job.Host`).
 
-    def content(self, digest: str) -> AbstractContextManager[Path]:
-        """Give the unpacked content."""
-        return self._cache.content(digest, self._store)
+    @contextlib.contextmanager
+    def content(self, ticket: Ticket, digest: str) -> Iterator[Path]:
+        """Give the unpacked content; wait a moment for what the client sends again after an attempt that missed it."""
+        store = content_store(ticket.store, self.connection)
+        deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    place = stack.enter_context(self._cache.content(digest, store))
+                    break
+                except ContentError:
+                    if time.monotonic() >= deadline or select.select([self.stop], [], [], 0.1)[0]:
+                        raise
+            yield place
 
     def admit(self, proof: Proof) -> None:
         """Remember the ticket."""
@@ -174,11 +188,13 @@ class Slot(SimpleWorker):
         return wanted
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
-        """Store the result files in Redis; those of a stopped run are of no use to anybody."""
+        """Store the result files; those of a stopped run are of no use to anybody."""
         if outcome.cause is Cause.STOPPED:
             return replace(outcome, files=(), directory="")
-        store = RedisStore(self.connection, keys.files(ticket.session, ticket.run), ttl=keys.RESULT_FILES)
-        return store_results(outcome, store)
+        store = result_store(ticket.store, self.connection, ticket.session, ticket.run)
+        completed = outcome.cause is Cause.COMPLETED
+        limits = result_limits(ticket.store, completed=completed, wanted=ticket.all_results)
+        return store_results(outcome, store, limits)
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""

@@ -17,6 +17,7 @@ usage: oppcloud COMMAND ...
 commands:
   runs    print the runs that the configurations of an ini file expand to
   key     make the secret that client and workers of a cluster share
+  image   build the worker's container image, and push it to a registry
 
 `oppcloud COMMAND --help` tells more."""
 
@@ -55,4 +56,8 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .key import key_command  # noqa: PLC0415
 
         return key_command
+    if name == "image":
+        from .image import image_command  # noqa: PLC0415
+
+        return image_command
     return None

@@ -30,6 +30,7 @@ from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 from rq.worker import SimpleWorker
 
+from oppcloud_worker import health
 from oppcloud_worker import job as job_function
 from oppcloud_worker.address import redacted
 from oppcloud_worker.cache import Cache
@@ -316,9 +317,11 @@ class Slot(SimpleWorker):
         presence.announce(pipeline, self._queue_name, self.info)
         if ticket is None:
             pipeline.execute()
+            health.note(self.scratch)
             return True
         pipeline.exists(keys.lease(ticket.session))
         wanted = bool(pipeline.execute()[-1])
+        health.note(self.scratch)
         execution: Execution | None = next(iter(self.executions.values()), None)
         if execution is not None and execution._job is not None:  # noqa: SLF001  # it would be fetched anew otherwise
             self.maintain_heartbeats(execution._job, execution)  # noqa: SLF001

@@ -17,7 +17,7 @@ _HELP: Final = f"""\
 usage: oppcloud key new FILE
        oppcloud key id FILE
 
-  new   write a new cluster key to FILE, which must not exist yet; only you can read it
+  new   write a new cluster key to FILE, which must not exist yet; only you can read it. With - it is printed
   id    print the id of the key in FILE, which workers and clients name in their messages; it is no secret
 
 Workers run what is signed with this key, and nothing else: whoever has it can run programs on them. Set
@@ -33,7 +33,9 @@ def key_command(given: Sequence[str]) -> int:
         raise CommandLineError("`new FILE` or `id FILE` was expected")
     path = Path(given[1])
     try:
-        if given[0] == "new":
+        if given == ["new", "-"]:
+            print(ClusterKey.generate().to_text())
+        elif given[0] == "new":
             key = ClusterKey.generate()
             write_key_file(path, key)
             print(f"{path}: key {key.id}; set {KEY_FILE_VARIABLE}={path.absolute()} for pytest and for all workers")

@@ -245,6 +245,11 @@ def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path, capsys: pyte
     assert read_key({"OPPCLOUD_KEY_FILE": str(file)}) == key
 
 
+def test_a_key_can_be_printed_for_a_secret_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["key", "new", "-"]) == 0
+    ClusterKey.from_text(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("arguments", [["key"], ["key", "old", "x"], ["key", "new"], ["key", "new", "a", "b"]])
 def test_a_wrong_command_line_is_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

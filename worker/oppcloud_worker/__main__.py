@@ -11,10 +11,15 @@ from pathlib import Path
 from . import __version__
 from .address import CA_VARIABLE, AddressError, check, has_password, redis_url
 from .confinement import close_to_others
+from .messages import Limits
 from .remote.keys import DEFAULT_QUEUE
 from .remote.pool import Pool, PoolSettings
 from .settings import URL_VARIABLE, available_cores
 from .signing import KEY_FILE_VARIABLE, KEY_VARIABLE, ClusterKey, KeyUnusableError, read_key
+
+#: Enough for every simulation, and few enough for the machine.
+_PROCESSES = 512
+_GIB = 1024**3
 
 
 def _positive(text: str) -> int:
@@ -72,6 +77,22 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--cache-limit", type=float, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
     )
+    bounds = result.add_argument_group(
+        "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
+    )
+    bounds.add_argument(
+        "--limit-processes",
+        type=int,
+        default=_PROCESSES,
+        metavar="N",
+        help="processes at a time (default: %(default)s)",
+    )
+    for name, what in (("memory", "memory"), ("file-size", "size of one file")):
+        bounds.add_argument(f"--limit-{name}", type=float, default=0, metavar="GIB", help=f"{what} (default: no limit)")
+    for name, what in (("time", "wall-clock time"), ("cpu-time", "CPU time of one process")):
+        bounds.add_argument(
+            f"--limit-{name}", type=int, default=0, metavar="SECONDS", help=f"{what} (default: no limit)"
+        )
     result.add_argument(
         "--until-stdin-closes",
         action="store_true",
@@ -118,7 +139,14 @@ def main(arguments: list[str] | None = None) -> int:
         queue=options.queue,
         slots=options.slots,
         cache=str(options.cache.absolute()),
-        cache_limit=int(options.cache_limit * 1024**3),
+        cache_limit=int(options.cache_limit * _GIB),
+        bounds=Limits(
+            timeout=options.limit_time,
+            cpu_time=options.limit_cpu_time,
+            file_size=int(options.limit_file_size * _GIB),
+            processes=options.limit_processes,
+            tree_memory=int(options.limit_memory * _GIB),
+        ),
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +25,7 @@ from .ticket import Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
+    from .messages import Limits
     from .signing import ClusterKey, Proof
     from .supervision import Stop
 
@@ -38,6 +39,8 @@ class Host(Protocol):
     scratch: Path
     #: Ends the simulation of the current run when it is set.
     stop: Stop
+    #: What no run may exceed, whatever it asks for.
+    bounds: Limits
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
@@ -133,14 +136,14 @@ def _unreadable(payload: object) -> Ticket:
 
 def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
     """Run the simulation where its content is, and store its files."""
-    request = ticket.request
+    request = replace(ticket.request, limits=ticket.request.limits.within(host.bounds))
     try:
         with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
                 environment = without_secrets(os.environ)
                 outcome = simulation.execute(
-                    request, directory, content=content, environment=environment, stop=host.stop
+                    request, directory, content=content, environment=environment, confined=True, stop=host.stop
                 )
                 return host.keep_results(ticket, outcome)
             finally:

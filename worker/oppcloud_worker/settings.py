@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .messages import Limits  # noqa: TC001  # read at run time by wire.decode
+
 #: Where the URL of the queue comes from unless an option gives it: the password in it then stands in no command line.
 URL_VARIABLE = "OPPCLOUD_REDIS_URL"
 
@@ -33,6 +35,8 @@ class SlotSettings:
     cache_limit: int
     #: Folder for the results of runs until they are stored.
     scratch: str
+    #: What no run may exceed.
+    bounds: Limits
 
 
 def available_cores() -> int:

@@ -30,6 +30,7 @@ from oppcloud_worker.ticket import Ticket
 from oppcloud_worker.wire import encode
 
 if TYPE_CHECKING:
+    from oppcloud_worker.messages import Limits
     from oppcloud_worker.signing import ClusterKey
 
 _log = logging.getLogger("oppcloud_worker")
@@ -52,6 +53,8 @@ class PoolSettings:
     #: Folder for unpacked content, and its limit in bytes.
     cache: str
     cache_limit: int
+    #: What no run may exceed, whatever it asks for.
+    bounds: Limits
     #: Seconds without a run after which the worker ends; 0: never.
     max_idle_time: float = 0.0
     #: Whether the worker ends when its standard input closes.
@@ -147,6 +150,7 @@ class Pool:
             cache=self.settings.cache,
             cache_limit=self.settings.cache_limit,
             scratch=scratch,
+            bounds=self.settings.bounds,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],

@@ -16,6 +16,7 @@ from rq import Queue
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
+from oppcloud_worker.checking import checked, printable
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.signing import ForgedError, seal, sign_ticket, unseal
 from oppcloud_worker.wire import MessageError
@@ -202,7 +203,7 @@ def _read_outcome(data: bytes, key: ClusterKey | None, session: str, run: str) -
         text = unpacker.decompress(unseal(data, key, session=session, run=run), OUTCOME_LIMIT + 1)
         if len(text) > OUTCOME_LIMIT:
             return _damaged(f"an outcome of more than {OUTCOME_LIMIT} bytes came")
-        return RunOutcome.from_json(json.loads(text))
+        return checked(RunOutcome.from_json(json.loads(text)))
     except ForgedError as error:
         return _damaged(f"what came back cannot be trusted: {error}")
     except (zlib.error, ValueError, RecursionError, MessageError) as error:
@@ -210,7 +211,7 @@ def _read_outcome(data: bytes, key: ClusterKey | None, session: str, run: str) -
 
 
 def _damaged(message: str) -> RunOutcome:
-    return RunOutcome(cause=Cause.RESULT_DAMAGED, message=message, attempt=0)
+    return RunOutcome(cause=Cause.RESULT_DAMAGED, message=printable(message), attempt=0)
 
 
 def discard_damaged(connection: redis.Redis, session: str, run: str, *, key: ClusterKey | None) -> None:

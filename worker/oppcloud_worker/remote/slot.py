@@ -132,6 +132,7 @@ class Slot(SimpleWorker):
             log_job_description=False,
         )
         self.scratch = Path(settings.scratch)
+        self.bounds = settings.bounds
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(
@@ -162,11 +163,11 @@ class Slot(SimpleWorker):
         store = content_store(ticket.store, self.connection)
         deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
         with contextlib.ExitStack() as stack:
-            while True:
+            place = None
+            while place is None:
                 try:
                     place = stack.enter_context(self._cache.content(digest, store))
-                    break
-                except ContentError:
+                except ContentError:  # noqa: PERF203  # the next time it may be there
                     if time.monotonic() >= deadline or select.select([self.stop], [], [], 0.1)[0]:
                         raise
             yield place

@@ -178,8 +178,10 @@ def test_a_mismatch_beside_another_error_is_an_error(judged: Judge) -> None:
         ("", "\n<!> Error: Cannot set up network: 'X' is not a network type\n", {"exit_code": 1}, Cause.NOT_RUNNABLE),
         (
             "",
-            "\n<!> Error: Unable to determine type name for submodule rx, missing entry N.phy.rx.typename and no default "
-            "value, at Phy.ned:28 -- in module (omnetpp::cModule) N.phy (id=10), during network setup\n",
+            (
+                "\n<!> Error: Unable to determine type name for submodule rx, missing entry N.rx.typename "
+                "and no default value, at N.ned:28 -- in module (omnetpp::cModule) N (id=10), during network setup\n"
+            ),
             {"exit_code": 1},
             Cause.NOT_RUNNABLE,
         ),

@@ -55,7 +55,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
     try:
         url, key, note = _queue()
-    except (AddressError, KeyUnusableError) as error:
+    except AddressError as error:
+        raise pytest.UsageError(f"{URL_VARIABLE}: {error}") from error
+    except KeyUnusableError as error:
         raise pytest.UsageError(f"--oppcloud: {error}") from error
     if url is not None:
         try:

@@ -44,7 +44,7 @@ def redis_url(environment: Mapping[str, str], given: str | None = None) -> str |
     authority = environment.get(CA_VARIABLE)
     if authority and parts.scheme == "rediss":
         if not Path(authority).is_file():
-            raise AddressError(f"{CA_VARIABLE}: there is no file {authority}")
+            raise AddressError(f"there is no file {authority} ({CA_VARIABLE})")
         query = {name: values[0] for name, values in _query(parts).items()}
         query["ssl_ca_certs"] = str(Path(authority).absolute())
         parts = parts._replace(query=urlencode(query, quote_via=quote))

@@ -198,7 +198,9 @@ class Workers:
 
 
 @pytest.fixture
-def workers(server: Server, tmp_path: Path) -> Iterator[Workers]:
+def workers(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Start workers of the test's server; pytest, where the test starts it, has their key."""
+    monkeypatch.setenv("OPPCLOUD_KEY", KEY.to_text())
     found = Workers(server, tmp_path)
     yield found
     found.end()

@@ -20,7 +20,7 @@ from .errors import LocatedError
 from .inifile import read_ini
 from .items import SimulationItem, run_key, shown
 from .naming import escaped, run_name
-from .project import Program, ProgramWish, Project, find_program, find_project_file
+from .project import Program, ProgramWish, Project, find_program, find_project_file, top_folder
 from .runs import expand
 from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY
 from .settings import SETTINGS_KEY, Settings
@@ -71,10 +71,14 @@ class IniFile(pytest.File):
     """An ini file of simulations; its children are configs."""
 
     @cached_property
+    def top(self) -> Path:
+        """Above this folder nothing is looked for: pytest's root folder, where somebody has said what that is."""
+        return self.config.rootpath if self.config.inipath else top_folder(self.config.rootpath)
+
+    @cached_property
     def project(self) -> Project:
         """What the nearest `oppcloud.toml` says; raise `SettingsError` where it cannot be read."""
-        top = self.config.rootpath
-        file = find_project_file(self.path.parent, top if top in self.path.parents else None)
+        file = find_project_file(self.path.parent, self.top if self.top in self.path.parents else None)
         return self.config.stash[PROJECTS_KEY].read(file)
 
     @cached_property
@@ -250,7 +254,7 @@ class ConfigCollector(pytest.Collector):
                     folder=self.parent.path.parent,
                     mode=settings.mode.value or chosen.mode or "",
                     name=settings.program.value,
-                    top=self.config.rootpath,
+                    top=self.parent.top,
                 )
             )
         except LocatedError as error:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Attribute of a report that holds a baseline to be written: its file, and the text of a baseline file with it alone.
 RECORD_ATTRIBUTE = "opp_record"
+#: Attribute of a report: the tolerance rules that the run was compared by, and those that judged none of its values.
+RULES_ATTRIBUTE = "opp_rules"
 
 
 class SimulationFailed(OppcloudError):  # noqa: N818 - it is a verdict
@@ -237,8 +239,14 @@ class SimulationItem(pytest.Item):
             for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
                 if text.strip():
                     report.sections.append((f"Captured {name} of the simulation", tail(text)))
-        judgement = self.judgement
-        if report.when == "call" and report.passed and judgement is not None and judgement.record is not None:
+        if report.when == "call" and self.judgement is not None:
+            self._attach(report, self.judgement)
+
+    def _attach(self, report: pytest.TestReport, judgement: Judgement) -> None:
+        """Give the report what the end of the session needs of the judgement: builtins, for the way through xdist."""
+        if judgement.rules:
+            setattr(report, RULES_ATTRIBUTE, {"all": judgement.rules, "unused": judgement.unused_rules})
+        if report.passed and judgement.record is not None:
             path = baseline_path(self.ini_file.path)
             data = BaselineFile(path).updated({self.key: judgement.record}).data
             # Latin-1 makes a string of any bytes, and every string survives the way to xdist's controller.

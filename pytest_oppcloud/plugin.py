@@ -220,21 +220,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     from .recording import BaselineRecorder
     from .reporting import empty_selection_lines, summary_lines
     from .session import NOTES_KEY
-    from .settings import SETTINGS_KEY
+    from .settings import SETTINGS_KEY, has_selection
 
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
+    if notes.refusal:
+        terminalreporter.section("simulations")
+        terminalreporter.line(notes.refusal)
+        return
     if config.get_verbosity() < 0:
         return
     reports = [
         item for group in terminalreporter.stats.values() for item in group if isinstance(item, pytest.TestReport)
     ]
     recorder = config.pluginmanager.get_plugin(BaselineRecorder.NAME)
-    lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir))
+    to_the_end = exitstatus == pytest.ExitCode.OK or (
+        exitstatus == pytest.ExitCode.TESTS_FAILED and not config.option.maxfail
+    )
+    whole = to_the_end and not has_selection(config, settings)
+    lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir, whole=whole))
     nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations
     if nothing_selected and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)
-    if notes.refusal:
-        lines = [notes.refusal]
     if lines:
         terminalreporter.section("simulations")
         for line in lines:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause, Verdict
 
+from .items import RULES_ATTRIBUTE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pytest
@@ -48,14 +50,24 @@ def pass_word(report: pytest.TestReport) -> str:
 
 
 def summary_lines(
-    reports: Iterable[pytest.TestReport], notes: Notes, recorder: BaselineRecorder | None, folder: Path
+    reports: Sequence[pytest.TestReport],
+    notes: Notes,
+    recorder: BaselineRecorder | None,
+    folder: Path,
+    *,
+    whole: bool,
 ) -> Iterator[str]:
-    """Yield what the summary has to say; nothing if there were no simulations. Paths are seen from `folder`."""
+    """Yield what the summary has to say; nothing if there were no simulations.
+
+    Paths are seen from `folder`. What no run needed is told only where `whole` says that nothing was left out.
+    """
     told = [found for report in reports if report.when == "call" and report.passed and (found := properties(report))]
     compared = [int(item["compared"]) for item in told if not item["judgement"].startswith("recorded")]
     if compared:
         yield f"compared {_plural(sum(compared), 'value')} in {_plural(len(compared), 'passed run')}"
     yield from _machinery_lines(reports)
+    if whole:
+        yield from _unused_rule_lines(reports)
     if recorder is not None:
         yield from _recorder_lines(recorder, folder)
     for file, runs in notes.unused_baselines if recorder is None or not recorder.removed else ():
@@ -72,6 +84,14 @@ def _machinery_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
     if failed:
         causes = ", ".join(f"{cause} ({count})" for cause, count in failed.most_common())
         yield f"{_plural(sum(failed.values()), 'run')} failed in the machinery, not in the simulation: {causes}"
+
+
+def _unused_rule_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    told = [carried for report in reports if (carried := getattr(report, RULES_ATTRIBUTE, None)) is not None]
+    used = {rule for carried in told for rule in carried["all"] if rule not in carried["unused"]}
+    for rule in dict.fromkeys(rule for carried in told for rule in carried["all"]):
+        if rule not in used:
+            yield f"tolerance {rule} judged no value"
 
 
 def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:

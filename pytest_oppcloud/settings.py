@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
-from .project import seconds, simulated_time
+from .project import override, seconds, simulated_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Value(Generic[_T]):
         return self.source != "default"
 
 
-def _positive(text: str) -> int:
+def _not_negative(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError("a whole number that is not negative was expected")
@@ -52,15 +52,6 @@ def _yes_or_no(text: str) -> bool:
     if text.lower() not in {"true", "false", "yes", "no", "on", "off", "1", "0"}:
         raise ValueError("true or false was expected")
     return text.lower() in {"true", "yes", "on", "1"}
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    """Read KEY=VALUE; leading dashes, as on OMNeT++'s command line, may be there."""
-    key, equals, value = text.partition("=")
-    key = key.removeprefix("--").strip()
-    if not (equals and key and value):
-        raise ValueError('KEY=VALUE was expected, as "**.queue.capacity=10"')
-    return key, value
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -120,7 +111,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="overrides",
         decides_the_run=True,
-        parse=_assignment,
+        parse=override,
         default=(),
         option="--opp-set",
         action="append",
@@ -190,7 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max_runs",
-        parse=_positive,
+        parse=_not_negative,
         default=DEFAULT_MAX_RUNS,
         environment="OPPCLOUD_MAX_RUNS",
         ini="opp_max_runs",

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -95,6 +96,8 @@ class EmbeddedQueue:
         self.program = find_server()
         #: Nobody but this session and its worker ever knows it.
         self.key = ClusterKey.generate()
+        self.folder: Path | None = None
+        self._pids: list[int] = []
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", keeper.__file__],
             stdin=subprocess.PIPE,
@@ -116,6 +119,7 @@ class EmbeddedQueue:
             raise MachineryError(f"the private queue did not start: {message.get('failed', 'its keeper ended')}")
         self.url = f"unix://{ready['socket']}"
         self.folder = Path(str(ready["folder"]))
+        self._pids = ready["pids"]
 
     def _send(self, orders: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -148,6 +152,16 @@ class EmbeddedQueue:
         except subprocess.TimeoutExpired:
             self._process.terminate()
             self._process.wait(_END)
+        self._end_what_the_keeper_left()
+
+    def _end_what_the_keeper_left(self) -> None:
+        """Do the keeper's work where it was killed itself; otherwise its folder, and all else, is gone."""
+        if self.folder is None or not self.folder.exists():
+            return
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

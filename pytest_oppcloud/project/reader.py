@@ -24,6 +24,8 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "oppcloud.toml"
+#: What lies at the top of a project: our own file, those of OMNeT++'s IDE, a repository.
+_PROJECT_MARKS = (FILE_NAME, ".oppbuildspec", ".nedfolders", ".git")
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+(?:\][^\]]+)*?)\s*\]\]?\s*(?:#.*)?")
 _ASSIGNMENT = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'|\s*\.\s*)+?)\s*=""")
@@ -42,6 +44,17 @@ def find_project_file(folder: Path, top: Path | None = None) -> Path | None:
         if place == top:
             return None
     return None
+
+
+def top_folder(root: Path) -> Path:
+    """Return the folder of the project that `root` is a part of: the nearest with a mark of one, else `root` itself.
+
+    For those who start in a folder of an OMNeT++ project that pytest has no settings for.
+    """
+    for place in (root, *root.parents):
+        if any((place / mark).exists() for mark in _PROJECT_MARKS):
+            return place
+    return root
 
 
 def read_project(file: Path) -> Project:

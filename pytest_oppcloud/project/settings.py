@@ -9,6 +9,8 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .keys import override
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -51,8 +53,7 @@ class RunSettings:
     @property
     def overrides(self) -> tuple[tuple[str, str], ...]:
         """What `arguments` override in the ini file, the words of the form `--KEY=VALUE`, as (key, value)."""
-        pairs = (word[2:].partition("=") for word in self.arguments if word.startswith("--"))
-        return tuple((key, value) for key, _, value in pairs)
+        return tuple(override(word) for word in self.arguments if word.startswith("--"))
 
     @property
     def other_arguments(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def test_without_a_key_the_machine_itself_is_the_fence_and_that_is_said() -> Non
         ("redis://u:se:cr@et@h/0", "redis://u:***@h/0"),
         ("http://u:secret@h", "(not a URL of a Redis server)"),
         ("secret", "(not a URL of a Redis server)"),
-        ("redis://[secret", "(not a URL)"),
+        ("redis://[secret", "redis://***@"),
     ],
 )
 def test_no_password_is_shown(url: str, shown: str) -> None:

@@ -13,6 +13,7 @@ from oppcloud_worker import __main__ as command
 from oppcloud_worker import settings
 from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import PROTOCOL, RunRequest
+from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
 from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
 from oppcloud_worker.wire import MessageError
@@ -31,6 +32,16 @@ REQUEST = RunRequest(name="n", program=("p",), arguments=("a",), directory="/", 
         ("rediss://user:secret@host:1/2", "rediss://user:***@host:1/2"),
         ("redis://user:se:cret@host", "redis://user:***@host"),
         ("unix:///tmp/s?password=secret&db=1", "unix:///tmp/s"),
+        ("unix:///tmp/a@b", "unix:///tmp/a@b"),
+        ("garbage", "(not a URL of a Redis server)"),
+        # Passwords with characters that a URL holds only as %2F, %23, %3F: they end the host.
+        ("redis://:sec/ret@host/0", "redis://***@host/0"),
+        ("redis://user:12/sec@ret@host:1/0", "redis://***@host:1/0"),
+        ("redis://:sec#ret@host", "redis://***@host"),
+        ("redis://:sec?ret@host", "redis://***@host"),
+        ("redis://:se[cret@host", "redis://***@host"),
+        ("unix://:sec/ret@/tmp/s", "unix://***@/tmp/s"),
+        ("user:secret@host", "(not a URL of a Redis server)"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
@@ -40,6 +51,24 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 @given(st.text(st.characters(exclude_characters="/?#@[]:%"), min_size=1))
 def test_no_password_is_ever_shown(password: str) -> None:
     assert redacted(f"redis://user:{password}@host/0") == "redis://user:***@host/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret/x@host/0",
+        "redis://:12/secret@host/0",
+        "redis://:secret#x@host/0",
+        "redis://:se[cret@host/0",
+        "redis://:x@host:secret/0",
+        "secret",
+    ],
+)
+def test_a_url_that_cannot_be_understood_is_refused_without_quoting_it(url: str) -> None:
+    with pytest.raises(ValueError, match="redis://, rediss:// or unix:// was expected") as refusal:
+        connect(url)
+
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_ticket_survives_the_way() -> None:

@@ -28,8 +28,18 @@ _SCHEMES = ("redis", "rediss", "unix")
 _FALSE = {"0", "f", "false", "n", "no", ""}
 
 
+#: Said of a URL that cannot be understood: what others say of it may quote pieces of the password.
+_EXPECTED = (
+    "not a URL of a Redis server: redis://, rediss:// or unix:// was expected, with a port that is a number, and in "
+    "the password %2F for /, %3F for ?, %23 for # and %40 for @"
+)
+
+
 class AddressError(ValueError):
     """The address of a Redis server cannot be used; the text has no password in it."""
+
+    def __init__(self, message: str = _EXPECTED) -> None:
+        super().__init__(message)
 
 
 def redis_url(environment: Mapping[str, str], given: str | None = None) -> str | None:
@@ -40,7 +50,7 @@ def redis_url(environment: Mapping[str, str], given: str | None = None) -> str |
     url = given or environment.get(URL_VARIABLE)
     if not url:
         return None
-    parts = _split(url)
+    parts = parse(url)
     authority = environment.get(CA_VARIABLE)
     if authority and parts.scheme == "rediss":
         if not Path(authority).is_file():
@@ -53,7 +63,7 @@ def redis_url(environment: Mapping[str, str], given: str | None = None) -> str |
 
 def is_private(url: str) -> bool:
     """Tell whether only this machine can reach the server: a unix socket, or a loopback address."""
-    parts = _split(url)
+    parts = parse(url)
     if parts.scheme == "unix" or parts.hostname in {None, "localhost"}:
         return True
     try:
@@ -85,7 +95,7 @@ def check(url: str, *, signed: bool, environment: Mapping[str, str]) -> str:
 
 def objections(url: str, *, signed: bool) -> list[str]:
     """Return what a server that others can reach lacks, each with what to do about it."""
-    parts = _split(url)
+    parts = parse(url)
     query = _query(parts)
     missing = []
     if parts.scheme != "rediss":
@@ -103,35 +113,47 @@ def objections(url: str, *, signed: bool) -> list[str]:
 
 def has_password(url: str) -> bool:
     """Tell whether the URL holds a secret."""
-    parts = _split(url)
+    parts = parse(url)
     return bool(parts.password or "password" in _query(parts))
 
 
 def redacted(url: str) -> str:
-    """Return `url` without its password and its parameters, for people; works for what is no URL as well."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES:
-            return "(not a URL of a Redis server)"
-        user, _, host = parts.netloc.rpartition("@")
-        netloc = f"{user.partition(':')[0]}:***@{host}" if ":" in user else f"{user}@{host}" if user else host
-    except ValueError:
-        return "(not a URL)"
+    """Return `url` without its password, for people; of a URL that cannot be understood, nothing that may be one."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in _SCHEMES or not separator:
+        return "(not a URL of a Redis server)"
+    if _is_cut_short(url):
+        return f"{scheme}://***@{rest.rpartition('@')[2].partition('?')[0] if '@' in rest else ''}"
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:***@{host}" if ":" in user else f"{user}@{host}" if user else host
     return f"{parts.scheme}://{netloc}{parts.path}"
 
 
-def _split(url: str) -> SplitResult:
+def parse(url: str) -> SplitResult:
+    """Return the parts of the URL of a Redis server; raise `AddressError` where it cannot be understood."""
+    if _is_cut_short(url):
+        raise AddressError
+    parts = urlsplit(url)
     try:
-        parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        # The message of urllib quotes the part that is wrong, which may be a part of the password.
-        raise AddressError(
-            "not a URL; characters of a password such as / # ? @ must be written as %2F %23 %3F %40"
-        ) from None
+        raise AddressError from None
     if parts.scheme not in _SCHEMES:
-        raise AddressError(f"not a URL of a Redis server: it must begin with {', '.join(f'{s}://' for s in _SCHEMES)}")
+        raise AddressError
     return parts
+
+
+def _is_cut_short(url: str) -> bool:
+    """Tell whether a password holds a character that ends the host of a URL, so that its rest is taken for a path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    if parts.scheme == "unix" and not parts.netloc:
+        # The name of a file.
+        return False
+    return "@" in parts.path + parts.query + parts.fragment
 
 
 def _query(parts: SplitResult) -> dict[str, list[str]]:

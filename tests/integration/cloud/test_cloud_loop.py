@@ -208,6 +208,21 @@ def test_a_killed_server_ends_the_session(
     processes.none_left(5)
 
 
+def test_a_killed_keeper_ends_the_session_and_leaves_nothing(
+    project: Project, processes: Processes, temporary: Path, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
+    pytest_process = project.start("--oppcloud", "--opp-config=Wait")
+    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
+    (pid,) = processes.running("keeper.py")
+    os.kill(pid, signal.SIGKILL)
+    output, _ = pytest_process.communicate(timeout=30)
+
+    assert pytest_process.returncode == pytest.ExitCode.TESTS_FAILED, output.decode()
+    processes.none_left(5)
+    assert list(temporary.glob("opp*")) == []
+
+
 def test_a_killed_worker_slot_is_no_failure(
     project: Project, processes: Processes, tmp_path: Path, wait_for: WaitFor
 ) -> None:

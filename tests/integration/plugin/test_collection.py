@@ -159,7 +159,7 @@ def test_collection_can_be_switched_off(folder: Folder) -> None:
     assert folder.ids("-o", "opp_collect=false") == []
 
 
-@pytest.mark.parametrize("extra", [[], ["-n", "1"]])
+@pytest.mark.parametrize("extra", [[], ["-n", "1"], ["-n", "1", "-q"]])
 def test_too_many_runs_are_not_started_unasked(
     folder: Folder, extra: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from oppcloud_worker.address import AddressError, parse
+
 #: Errors after which the same command may succeed a moment later.
 LOST = (redis.ConnectionError, redis.TimeoutError)
 
@@ -24,6 +26,7 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
     `retries` bounds how often a command is tried again after the connection was lost; the pauses between grow to two
     seconds, so that 30 of them bridge about a minute. `name` is what Redis calls its connections.
     """
+    parse(url)
     options: dict[str, object] = {}
     if url.startswith("rediss:"):
         # What newer versions of redis-py do by themselves.
@@ -34,6 +37,14 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
         options["driver_info"] = None
     else:
         options |= {"lib_name": None, "lib_version": None}
+    try:
+        return _client(url, retries, name, options)
+    except ValueError:
+        # What redis-py says may quote a piece of the password.
+        raise AddressError from None
+
+
+def _client(url: str, retries: int, name: str | None, options: dict[str, object]) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT,

@@ -270,6 +270,13 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
         "Then the runs are errors",
     )
+    group.addoption(
+        "--oppcloud-results",
+        default=None,
+        metavar="DIR",
+        help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
+        "Without it only those of failed runs are fetched",
+    )
 
 
 def _typed(setting: Setting) -> Callable[[str], str]:

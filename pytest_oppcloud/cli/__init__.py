@@ -16,6 +16,7 @@ usage: oppcloud COMMAND ...
 
 commands:
   runs    print the runs that the configurations of an ini file expand to
+  key     make the secret that client and workers of a cluster share
   image   build the worker's container image, and push it to a registry
 
 `oppcloud COMMAND --help` tells more."""
@@ -51,6 +52,10 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .runs import run_command  # noqa: PLC0415  # only what is used is imported
 
         return run_command
+    if name == "key":
+        from .key import key_command  # noqa: PLC0415
+
+        return key_command
     if name == "image":
         from .image import image_command  # noqa: PLC0415
 

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from oppcloud_worker.address import CA_VARIABLE
 from oppcloud_worker.settings import URL_VARIABLE
+from oppcloud_worker.signing import KEY_FILE_VARIABLE, KEY_VARIABLE, ClusterKey
 
 from pytest_oppcloud.errors import MachineryError, SettingsError
 
@@ -29,6 +31,8 @@ from . import keeper
 _PROGRAMS = ("valkey-server", "redis-server")
 #: Blocking moves between lists, which keep a job that a dying worker has just taken, came with this version.
 _OLDEST = (6, 2)
+#: Variables that tell of a queue that is not the private one.
+_OTHER_QUEUE = {URL_VARIABLE, CA_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE}
 #: Seconds for the keeper to end everything, a little more than it takes at most.
 _END = keeper.WORKER_END + keeper.SERVER_END + 1.0
 
@@ -90,6 +94,8 @@ class EmbeddedQueue:
     def __init__(self, *, slots: int, queue: str) -> None:
         """Start both and wait until the server answers; raise `SettingsError` or `MachineryError`."""
         self.program = find_server()
+        #: Nobody but this session and its worker ever knows it.
+        self.key = ClusterKey.generate()
         self.folder: Path | None = None
         self._pids: list[int] = []
         self._process = subprocess.Popen(
@@ -101,7 +107,9 @@ class EmbeddedQueue:
         orders: dict[str, object] = {
             "server": [self.program.path],
             "worker": [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--queue", queue],
-            "environment": {name: value for name, value in os.environ.items() if name != URL_VARIABLE},
+            # On its standard input: command lines and environments can be read by others.
+            "secret": self.key.to_text(),
+            "environment": {name: value for name, value in os.environ.items() if name not in _OTHER_QUEUE},
         }
         self._send(orders)
         message = self._receive()

@@ -11,7 +11,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.remote.connection import redacted
+from oppcloud_worker.address import redacted
+from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
@@ -19,6 +20,7 @@ from pytest_oppcloud.items import SimulationItem, simulation_items
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
+from .fetching import ResultsFolder
 from .loop import run_loop
 
 if TYPE_CHECKING:
@@ -52,7 +54,12 @@ class CloudSession:
         self._embedded: EmbeddedQueue | None = None
         self._dispatcher: Dispatcher | None = None
         self._ended = False
-        self._executor = QueueExecutor(description=self._description(), open_queue=self._open, notify=self._notify)
+        self._executor = QueueExecutor(
+            description=self._description(),
+            open_queue=self._open,
+            notify=self._notify,
+            results=None if settings.results is None else ResultsFolder(settings.results, config.rootpath),
+        )
 
     @property
     def _role(self) -> Role:
@@ -62,7 +69,10 @@ class CloudSession:
 
     def _description(self) -> str:
         if self._settings.url is not None:
-            return f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
+            where = (
+                f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
+            )
+            return f"{where}\noppcloud: {self._settings.note}" if self._settings.note else where
         return f"simulations run through a private queue, {self._settings.slots} at a time"
 
     def _notify(self, text: str) -> None:
@@ -83,10 +93,24 @@ class CloudSession:
         if self._role is Role.WORKER:
             given: dict[str, str] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
             return QueueAddress(
-                url=given["url"], queue=settings.queue, session=given["session"], patience=settings.wait
+                url=given["url"],
+                queue=settings.queue,
+                session=given["session"],
+                patience=settings.wait,
+                key=ClusterKey.from_text(given["key"]) if given["key"] else None,
+                store=settings.store,
+                all_results=settings.results is not None,
             )
         if settings.url is not None:
-            return QueueAddress(url=settings.url, queue=settings.queue, session=self._name, patience=settings.wait)
+            return QueueAddress(
+                url=settings.url,
+                queue=settings.queue,
+                session=self._name,
+                patience=settings.wait,
+                key=settings.key,
+                store=settings.store,
+                all_results=settings.results is not None,
+            )
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return QueueAddress(
             url=self._embedded.url,
@@ -94,6 +118,9 @@ class CloudSession:
             session=self._name,
             patience=settings.wait,
             private=True,
+            key=self._embedded.key,
+            store=settings.store,
+            all_results=settings.results is not None,
             trouble=self._embedded.trouble,
         )
 
@@ -119,7 +146,8 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        node.workerinput[_INPUT] = {"url": address.url, "session": address.session}
+        key = "" if address.key is None else address.key.to_text()
+        node.workerinput[_INPUT] = {"url": address.url, "session": address.session, "key": key}
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
-from oppcloud_worker.remote.connection import connect, redacted
+from oppcloud_worker.address import AddressError, check, redacted, redis_url
+from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.keys import DEFAULT_QUEUE
+from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
+from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
+from oppcloud_worker.store import ContentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
 DEFAULT_WAIT = 60.0
@@ -18,12 +27,20 @@ DEFAULT_WAIT = 60.0
 class CloudSettings:
     """Where simulations run."""
 
-    #: None: a private server.
-    url: str | None
+    #: With password and CA file; None: a private server.
+    url: str | None = field(repr=False)
+    #: What requests are signed with; a private server has a key of its own.
+    key: ClusterKey | None
+    #: What people should know about how safe the queue is, "" if there is nothing.
+    note: str
     queue: str
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str
+    #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
+    results: Path | None
 
 
 def read_settings(config: pytest.Config) -> CloudSettings:
@@ -36,17 +53,52 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait = DEFAULT_WAIT
     if wait <= 0:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
-    url = os.environ.get(URL_VARIABLE) or None
+    try:
+        url, key, note = _queue()
+    except AddressError as error:
+        raise pytest.UsageError(f"{URL_VARIABLE}: {error}") from error
+    except KeyUnusableError as error:
+        raise pytest.UsageError(f"--oppcloud: {error}") from error
     if url is not None:
         try:
             connect(url)
-        except ValueError as error:
-            raise pytest.UsageError(
-                f"{URL_VARIABLE}: {redacted(url)!r} is no URL of a Redis server: {error}"
-            ) from error
+        except (ValueError, TypeError):
+            # What is wrong with it is not told in full: it may be a part of the password.
+            raise pytest.UsageError(f"{URL_VARIABLE}: {redacted(url)!r} is no URL of a Redis server") from None
         if workers is not None:
             raise pytest.UsageError(
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
-    return CloudSettings(url=url, queue=queue, slots=workers or available_cores(), wait=wait)
+    results = config.getoption("oppcloud_results")
+    return CloudSettings(
+        url=url,
+        key=key,
+        note=note,
+        queue=queue,
+        slots=workers or available_cores(),
+        wait=wait,
+        store=_store(),
+        results=None if results is None else config.invocation_params.dir / results,
+    )
+
+
+def _store() -> str:
+    """Return the URL of the store, "" for Redis; raise `pytest.UsageError` for one that cannot be used."""
+    url = os.environ.get(STORE_VARIABLE, "")
+    try:
+        check_store(url)
+    except ContentError as error:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: {error}") from error
+    if url and importlib.util.find_spec("boto3") is None:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: a store in S3 needs boto3: pip install 'pytest-oppcloud[s3]'")
+    return url
+
+
+def _queue() -> tuple[str | None, ClusterKey | None, str]:
+    """Return the URL of the queue, the key for it, and a note; raise `AddressError` or `KeyUnusableError`."""
+    url = redis_url(os.environ)
+    if url is None:
+        return None, None, ""
+    key = read_key(os.environ)
+    return url, key, check(url, signed=key is not None, environment=os.environ)

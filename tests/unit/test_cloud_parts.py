@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oppcloud_worker import __main__ as command
 from oppcloud_worker import settings
+from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import PROTOCOL, RunRequest
-from oppcloud_worker.remote.connection import connect, redacted
+from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
 from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
 from oppcloud_worker.wire import MessageError
@@ -32,7 +33,7 @@ REQUEST = RunRequest(name="n", program=("p",), arguments=("a",), directory="/", 
         ("redis://user:se:cret@host", "redis://user:***@host"),
         ("unix:///tmp/s?password=secret&db=1", "unix:///tmp/s"),
         ("unix:///tmp/a@b", "unix:///tmp/a@b"),
-        ("garbage", "garbage"),
+        ("garbage", "(not a URL of a Redis server)"),
         # Passwords with characters that a URL holds only as %2F, %23, %3F: they end the host.
         ("redis://:sec/ret@host/0", "redis://***@host/0"),
         ("redis://user:12/sec@ret@host:1/0", "redis://***@host:1/0"),
@@ -40,7 +41,7 @@ REQUEST = RunRequest(name="n", program=("p",), arguments=("a",), directory="/", 
         ("redis://:sec?ret@host", "redis://***@host"),
         ("redis://:se[cret@host", "redis://***@host"),
         ("unix://:sec/ret@/tmp/s", "unix://***@/tmp/s"),
-        ("user:secret@host", "://***@host"),
+        ("user:secret@host", "(not a URL of a Redis server)"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
@@ -147,7 +148,7 @@ def test_the_quota_of_a_container_bounds_the_cores(
 def test_all_options_are_documented(pytester: pytest.Pytester) -> None:
     options = set(re.findall(r"--oppcloud[a-z-]*", pytester.runpytest_inprocess("--help").stdout.str()))
 
-    assert len(options) == 4
+    assert len(options) == 5
     for option in options:
         assert f"`{option}" in DOCUMENTATION
 

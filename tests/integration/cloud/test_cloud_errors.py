@@ -59,8 +59,10 @@ def test_a_worker_of_another_version(
 @pytest.mark.parametrize(
     ("options", "url", "words"),
     [
-        ((), "http://somewhere", "OPPCLOUD_REDIS_URL: 'http://somewhere' is no URL of a Redis server"),
-        (("--oppcloud-workers=2",), "redis://h", "--oppcloud-workers is for the private worker"),
+        ((), "http://somewhere", "OPPCLOUD_REDIS_URL: not a URL of a Redis server"),
+        (("--oppcloud-workers=2",), "redis://localhost", "--oppcloud-workers is for the private worker"),
+        ((), "redis://u:p@192.0.2.1", "OPPCLOUD_REDIS_URL: the Redis at redis://u:***@192.0.2.1 can be reached from"),
+        ((), "rediss://u:p@192.0.2.1", "requests are not signed (make a key with `oppcloud key new FILE`"),
         (("--oppcloud-workers=0",), "", "--oppcloud-workers: at least 1 was expected"),
         (("--oppcloud-wait=0",), "", "--oppcloud-wait: more than 0 seconds were expected"),
     ],

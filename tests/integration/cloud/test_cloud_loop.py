@@ -1,7 +1,5 @@
 """The run loop: ordinary tests meanwhile, simulations as they come back, -x and Ctrl-C."""
 
-# ruff: noqa: PLR0913, PLR0917 - each argument is a fixture
-
 from __future__ import annotations
 
 import os

@@ -15,9 +15,11 @@ from oppcloud_worker.manifest import build
 from oppcloud_worker.messages import Cause, RunOutcome, RunRequest
 from oppcloud_worker.remote import keys, results
 from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 
-from pytest_oppcloud.cloud.executor import LEFT_OUT, Submission
+from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.fetching import LEFT_OUT
 from pytest_oppcloud.cloud.shipping import Shipping
 from pytest_oppcloud.content import Content
 from pytest_oppcloud.errors import MachineryError
@@ -68,16 +70,16 @@ def test_a_run_finds_its_files_where_the_worker_unpacked_them(
 
 
 def test_what_the_store_has_is_not_sent_again(server: Server, content: Content) -> None:
-    first = Shipping(server.connection)
+    first = Shipping(content_store("", server.connection))
     first.send(content)
     assert first.sent_bytes > first.total_bytes > 0
 
-    again = Shipping(server.connection)
+    again = Shipping(content_store("", server.connection))
     again.send(content)
     assert again.sent_bytes == 0
 
     (content.root / "sub" / "data.txt").write_text("other")
-    changed = Shipping(server.connection)
+    changed = Shipping(content_store("", server.connection))
     changed.send(Content(root=content.root, files=content.files))
     manifest = build(content.files)
     assert changed.sent_bytes == len("other") + len(manifest.to_bytes())
@@ -94,7 +96,7 @@ def damage(server: Server, content: Content) -> None:
 
 
 def test_damaged_content_is_never_used(client: Client, workers: Workers, server: Server, content: Content) -> None:
-    Shipping(server.connection).send(content)
+    Shipping(content_store("", server.connection)).send(content)
     damage(server, content)
     workers.start()
     outcome = run(client, content)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import inspect
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+
+from oppcloud_worker.address import AddressError, parse
 
 #: Errors after which the same command may succeed a moment later.
 LOST = (redis.ConnectionError, redis.TimeoutError)
@@ -18,28 +20,31 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 10
 
 
-#: Said of a URL that cannot be understood: what others say of it may quote pieces of the password.
-_EXPECTED = (
-    "redis://, rediss:// or unix:// was expected, with a port that is a number, and in the password %2F for /, "
-    "%3F for ?, %23 for # and %40 for @"
-)
-
-
 def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Redis:
     """Return a client for `url`; nothing is sent yet. Raise `ValueError` where the URL cannot be understood.
 
     `retries` bounds how often a command is tried again after the connection was lost; the pauses between grow to two
     seconds, so that 30 of them bridge about a minute. `name` is what Redis calls its connections.
     """
-    if _is_cut_short(url):
-        raise ValueError(_EXPECTED)
+    parse(url)
+    options: dict[str, object] = {}
+    if url.startswith("rediss:"):
+        # What newer versions of redis-py do by themselves.
+        options = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    # Redis would be told the version of redis-py: one command more that the ACL would have to allow, and older
+    # servers do not know.
+    if "driver_info" in inspect.signature(redis.connection.AbstractConnection.__init__).parameters:
+        options["driver_info"] = None
+    else:
+        options |= {"lib_name": None, "lib_version": None}
     try:
-        return _client(url, retries, name)
+        return _client(url, retries, name, options)
     except ValueError:
-        raise ValueError(_EXPECTED) from None
+        # What redis-py says may quote a piece of the password.
+        raise AddressError from None
 
 
-def _client(url: str, retries: int, name: str | None) -> redis.Redis:
+def _client(url: str, retries: int, name: str | None, options: dict[str, object]) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT,
@@ -48,6 +53,7 @@ def _client(url: str, retries: int, name: str | None) -> redis.Redis:
         retry_on_error=[*LOST, redis.BusyLoadingError],
         health_check_interval=30,
         client_name=name,
+        **options,
     )
 
 
@@ -59,28 +65,3 @@ def as_text(value: bytes | str) -> str:
 def as_bytes(value: bytes | str) -> bytes:
     """Return what Redis gave as bytes."""
     return value if isinstance(value, bytes) else value.encode()
-
-
-def redacted(url: str) -> str:
-    """Return `url` without its password, for people; of a URL that cannot be understood, nothing that may be one."""
-    if _is_cut_short(url):
-        scheme = url.partition("://")[0] if "://" in url else ""
-        return f"{scheme}://***@{url.rpartition('@')[2].partition('?')[0]}"
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:***@{host}" if user else host
-    return f"{parts.scheme}://{netloc}{parts.path}"
-
-
-def _is_cut_short(url: str) -> bool:
-    """Tell whether a password holds a character that ends the host of a URL, so that its rest is taken for a path."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return True
-    if parts.scheme == "unix" and not parts.netloc:
-        # The name of a file.
-        return False
-    return "@" in parts.path + parts.query + parts.fragment

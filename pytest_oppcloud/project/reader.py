@@ -76,10 +76,20 @@ def read_project(file: Path) -> Project:
             'config holds tables, as [config."Pure*"]', file=str(file), line=lines.get(("config",)), advice=_advice("")
         )
     general = dict(_entries(file, data, (), lines))
+    _check_that_it_exists(file, general.get("files.extra"))
     tables = tuple(
         (pattern, dict(_entries(file, table, ("config", pattern), lines))) for pattern, table in configs.items()
     )
     return Project(file=file, general=general, configs=tables)
+
+
+def _check_that_it_exists(file: Path, extra: Entry | None) -> None:
+    """Check `files.extra`: a worker alone would miss what is not there, and tell it in the words of the simulation."""
+    if extra is None:
+        return
+    for item in extra.value:
+        if not (file.parent / item).exists():
+            raise SettingsError(f"files.extra: there is no {item!r}", file=str(file), line=extra.line)
 
 
 def _entries(

@@ -33,7 +33,7 @@ environment = { A = "1" }
 [files]
 include = ["*.ned"]
 exclude = ["*.tmp"]
-extra = ["../lib"]
+extra = [".."]
 
 [limits]
 timeout = "1.5min"
@@ -62,7 +62,7 @@ relative = 1e-9
     assert settings.arguments == ("-x", "a.b")
     assert settings.ned_path == (".", "../common")
     assert (settings.mode, found.build, settings.environment) == ("debug", ("make", "-j2"), {"A": "1"})
-    assert (found.files_include, found.files_exclude, found.files_extra) == (("*.ned",), ("*.tmp",), ("../lib",))
+    assert (found.files_include, found.files_exclude, found.files_extra) == (("*.ned",), ("*.tmp",), ("..",))
     assert (settings.limits_timeout, settings.limits_sim_time_limit) == (90.0, "2h 30min")
     assert (settings.limits_cpu_time, settings.limits_memory) == (1, 2 * 2**30)
     assert (settings.limits_file_size, settings.limits_output) == (1000, 1000)
@@ -95,6 +95,7 @@ def test_alternatives_of_a_program(tmp_path: Path, text: str, names: list[str], 
     [
         ("\nprogramm = 'x'\n", 2, "unknown key 'programm'"),
         ("[limits]\n# a comment\ntimeouts = 3\n", 3, "unknown key 'limits.timeouts'"),
+        ("[files]\nextra = ['.', 'gone']\n", 2, "files.extra: there is no 'gone'"),
         ("mode = 'release'\n[nonsense]\nx = 1\n", 2, "unknown key 'nonsense'"),
         ("mode = 'fast'\n", 1, "one of 'release', 'debug' was expected, found 'fast'"),
         ("limits.timeout = true\n", 1, 'a number was expected, or a string as "1.5min", found True'),

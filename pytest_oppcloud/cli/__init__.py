@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from oppcloud_worker import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -19,7 +21,7 @@ commands:
   key     make the secret that client and workers of a cluster share
   image   build the worker's container image, and push it to a registry
 
-`oppcloud COMMAND --help` tells more."""
+`oppcloud COMMAND --help` tells more, and `oppcloud --version` which version this is."""
 
 
 class CommandLineError(Exception):
@@ -32,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in {"-h", "--help"}:
         print(_USAGE)
         return 0 if given else 2
+    if given[0] == "--version":
+        print(f"pytest-oppcloud {__version__}")
+        return 0
     command = _command(given[0])
     if command is None:
         print(f"oppcloud: no such command: {given[0]}\n{_USAGE}", file=sys.stderr)

@@ -71,6 +71,15 @@ def test_a_url_that_cannot_be_understood_is_refused_without_quoting_it(url: str)
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("slots", ["0", "-1", "two"])
+def test_how_many_slots_a_worker_cannot_have(slots: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.parser().parse_args([f"--slots={slots}"])
+
+    assert end.value.code == 2
+    assert f"a whole number of at least 1 was expected, found '{slots}'" in capsys.readouterr().err
+
+
 def test_a_ticket_survives_the_way() -> None:
     ticket = Ticket(session="s1", run="r_1", queue="q", request=REQUEST, attempt=3, losses=2)
 

@@ -23,9 +23,9 @@ _GIB = 1024**3
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 was expected, found {text!r}")
     return value
 
 

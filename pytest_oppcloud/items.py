@@ -145,14 +145,15 @@ class SimulationItem(pytest.Item):
         if self.outcome is None:
             raise SimulationFailed("there is no outcome to judge: the item was not set up")
         update = self.config.stash[SETTINGS_KEY].update.value
-        judgement = self.judgement = judge(self.outcome, self._expectation(), Update(update) if update else None)
+        judgement = self.judgement = judge(self.outcome, self.expectation(), Update(update) if update else None)
         self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
         if judgement.result is Result.SKIPPED:
             pytest.skip(judgement.text)
         if judgement.result is Result.FAILED:
             raise SimulationFailed(self._with_help(judgement.text))
 
-    def _expectation(self) -> Expectation:
+    def expectation(self) -> Expectation:
+        """Return what the outcome is held against."""
         stored, damage = None, None
         try:
             stored = self.baseline

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from pytest_oppcloud.errors import MachineryError
+
 from .dispatcher import Arrival, Dispatcher, Order
 from .fetching import fetch, note_left_out
 
@@ -62,6 +64,8 @@ class QueueExecutor:
         #: By the name of the request: how often it was submitted, and its content for the next time.
         self._rounds: dict[str, int] = {}
         self._contents: dict[str, Content | None] = {}
+        #: By the name of the request: why it cannot be sent.
+        self._refused: dict[str, str] = {}
         #: Names of the requests by run, for runs that are under way, and these names.
         self._names: dict[str, str] = {}
         self._under_way: set[str] = set()
@@ -90,6 +94,10 @@ class QueueExecutor:
             orders.append(Order(run=run, request=submission.request, content=submission.content))
         self._dispatcher.order(orders)
 
+    def refuse(self, name: str, why: str) -> None:
+        """Note that the run `name` cannot be sent: whoever asks for its result hears why."""
+        self._refused[name] = why
+
     def arrived(self, timeout: float | None = None) -> list[str]:
         """Return the names of requests whose outcomes wait to be asked for; wait for one if there are none yet."""
         self._take_arrivals(0.0)
@@ -109,9 +117,11 @@ class QueueExecutor:
     def result(self, request: RunRequest) -> RunOutcome:
         """Return the outcome of `request`, simulated anew if it was handed out before; block until there is one.
 
-        Raise `MachineryError` if its files are wanted, and lost.
+        Raise `MachineryError` if it cannot be sent, or if its files are wanted, and lost.
         """
         name = request.name
+        if name in self._refused:
+            raise MachineryError(f"the run cannot be sent: {self._refused[name]}")
         if not self.is_under_way(name):
             self.submit([Submission(request=request, content=self._contents.get(name))])
         while name not in self._arrived:

@@ -167,13 +167,13 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
-        """Return what is to be sent; an item that cannot be told to run tells why itself."""
+        """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
         submissions: dict[str, Submission] = {}
         for item in items:
             try:
                 submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
-            except (LocatedError, OSError):  # noqa: PERF203  # one item among many
-                continue
+            except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
+                self._executor.refuse(item.nodeid, str(error))
         return list(submissions.values())
 
     @pytest.hookimpl(tryfirst=True)

@@ -18,7 +18,7 @@ from .baselines import BaselineFile, baseline_path, read_baselines
 from .command import RunPlan
 from .errors import LocatedError
 from .inifile import read_ini
-from .items import SimulationItem, run_key, shown
+from .items import NO_LIMIT, SimulationItem, run_key, shown
 from .naming import escaped, run_name
 from .project import Program, ProgramWish, Project, find_program, find_project_file, top_folder
 from .runs import expand
@@ -38,11 +38,6 @@ _FOREIGN_NAMES = frozenset(
 )
 #: Schedulers that wait for the real world; a run under them is an emulation, not a test.
 _REAL_TIME = ("realtime", "socketrtscheduler", "emulation")
-
-NO_LIMIT = (
-    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
-    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
-)
 
 
 def collect_file(file_path: Path, parent: pytest.Collector) -> IniFile | None:
@@ -117,8 +112,10 @@ class IniFile(pytest.File):
     def _read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
         """Return the ini file under `overrides`, read once for all configs that have the same; raise `IniError`."""
         if overrides not in self._contents:
-            extra_options = self.project.extra_options
-            self._contents[overrides] = read_ini(self.path, overrides=overrides, extra_options=extra_options)
+            project = self.project
+            self._contents[overrides] = read_ini(
+                self.path, overrides=overrides, extra_options=project.extra_options, version=project.version
+            )
         return self._contents[overrides]
 
     def unused_baselines(self) -> list[RunKey]:

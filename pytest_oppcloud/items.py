@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from .records import Record
     from .runs import Run
 
+#: Why a run is skipped that might never end.
+NO_LIMIT = (
+    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
+    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
+)
 #: Attribute of a report that holds a baseline to be written: its file, and the text of a baseline file with it alone.
 RECORD_ATTRIBUTE = "opp_record"
 #: Attribute of a report: the tolerance rules that the run was compared by, and those that judged none of its values.
@@ -152,7 +157,7 @@ class SimulationItem(pytest.Item):
         try:
             stored = self.baseline
         except BaselineError as error:
-            damage = _located_here(error, self.config)
+            damage = error.seen_from(self.config.invocation_params.dir)
         plan = self.parent.plan
         return Expectation(
             decisive=decisive_settings(plan, self.run),
@@ -260,14 +265,7 @@ def run_key(run: Run) -> RunKey:
 
 def shown(error: OppcloudError, config: pytest.Config) -> str:
     """Return the text of the error, with its file as seen from where pytest was started."""
-    return _printable(str(_located_here(error, config) if isinstance(error, LocatedError) else error))
-
-
-def _located_here(error: LocatedError, config: pytest.Config) -> LocatedError:
-    if error.file is None:
-        return error
-    file = os.path.relpath(error.file, config.invocation_params.dir)
-    return LocatedError(error.message, file=file, line=error.line, advice=error.advice)
+    return _printable(str(error.seen_from(config.invocation_params.dir) if isinstance(error, LocatedError) else error))
 
 
 def _printable(text: str) -> str:

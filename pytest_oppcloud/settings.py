@@ -242,12 +242,40 @@ def add_settings(parser: pytest.Parser) -> None:
             )
         if setting.ini:
             parser.addini(setting.ini, setting.help.replace("\n", "; "), default=None)
-    # Registered here, not in the cloud part, so that addopts may hold it while `-p no:oppcloud` is given.
+    _add_cloud_options(group)
+
+
+def _add_cloud_options(group: pytest.OptionGroup) -> None:
+    """Register the options of the cloud part: here, so that addopts may hold them where `-p no:oppcloud` is given."""
     group.addoption(
         "--oppcloud",
         action="store_true",
         default=False,
         help="Run simulations on the workers of a queue\nThe queue at OPPCLOUD_REDIS_URL, or one of its own",
+    )
+    group.addoption(
+        "--oppcloud-workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="Simulations that the private worker runs at the same time\n"
+        "Default: the cores that may be used\nWorkers of a queue at OPPCLOUD_REDIS_URL have their own option",
+    )
+    group.addoption("--oppcloud-queue", default=None, metavar="NAME", help="Name of the queue (default: oppcloud)")
+    group.addoption(
+        "--oppcloud-wait",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
+        "Then the runs are errors",
+    )
+    group.addoption(
+        "--oppcloud-results",
+        default=None,
+        metavar="DIR",
+        help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
+        "Without it only those of failed runs are fetched",
     )
 
 
@@ -303,16 +331,20 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(**{setting.name: resolve(setting, config) for setting in SETTINGS})
 
 
+def names_simulations(config: pytest.Config, settings: Settings) -> bool:
+    """Tell whether the session was asked for certain simulations: by our options, or by the name of an ini file."""
+    return (
+        settings.configs.given
+        or settings.runs.given
+        or any(argument.partition("::")[0].endswith(".ini") for argument in config.args)
+    )
+
+
 def has_selection(config: pytest.Config, settings: Settings) -> bool:
     """Tell whether the session was asked for certain tests rather than for all that there is."""
     option = config.option
     return bool(
-        settings.configs.given
-        or settings.runs.given
-        or option.keyword
-        or option.markexpr
-        or getattr(option, "lf", False)
-        or any(".ini" in argument for argument in config.args)
+        names_simulations(config, settings) or option.keyword or option.markexpr or getattr(option, "lf", False)
     )
 
 

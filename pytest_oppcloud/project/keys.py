@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pytest_oppcloud.inifile import DEFAULT_VERSION
+from pytest_oppcloud.inifile import DEFAULT_VERSION, VERSIONS
 from pytest_oppcloud.inifile.options import OptionTable, Scope
 from pytest_oppcloud.inifile.patterns import Pattern, PatternError
 from pytest_oppcloud.records import ItemPattern
@@ -257,6 +257,7 @@ KEYS = MappingProxyType(
         "mode": Key(check=_choice("release", "debug")),
         "build": Key(check=_words, per_config=False),
         "extra_options": Key(check=_texts, per_config=False),
+        "omnetpp": Key(check=_choice(*VERSIONS), per_config=False),
         "files.include": Key(check=_texts, per_config=False),
         "files.exclude": Key(check=_texts, per_config=False),
         "files.extra": Key(check=_texts, per_config=False),

@@ -9,6 +9,8 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_oppcloud.inifile import DEFAULT_VERSION, VERSIONS, Version
+
 from .keys import override
 
 if TYPE_CHECKING:
@@ -89,6 +91,12 @@ class Project:
     def extra_options(self) -> tuple[str, ...]:
         """Options of ini files that the model's library registers."""
         return self._value("extra_options")
+
+    @property
+    def version(self) -> Version:
+        """The version of OMNeT++ whose rules ini files are read by."""
+        entry = self.general.get("omnetpp")
+        return DEFAULT_VERSION if entry is None else VERSIONS[entry.value]
 
     @property
     def files_include(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ ned_path = [".", "../common"]
 mode = "debug"
 build = ["make", "-j2"]
 extra_options = ["rng-grouping"]
+omnetpp = "6.2"
 environment = { A = "1" }
 
 [files]

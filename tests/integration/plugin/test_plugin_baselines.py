@@ -93,6 +93,15 @@ def test_a_damaged_baseline_is_told_with_its_line_and_can_be_recorded_anew(folde
     folder.run("--opp-config=General").assert_outcomes(passed=1)
 
 
+def test_why_nothing_was_written_is_told_however_quiet_it_is_to_be(folder: Folder) -> None:
+    folder.record("--opp-config=General")
+    folder.baselines.write_text(folder.baselines.read_text() + "<<<<<<< HEAD\n")
+    result = folder.run("--opp-config=General", "--opp-update-baselines=changed", "-q")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not written: baselines/omnetpp.ini.txt:*: a merge conflict"])
+
+
 @pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_a_tolerance_that_judged_nothing_in_the_whole_session_is_told(folder: Folder, mode: tuple[str, ...]) -> None:
     folder.record()

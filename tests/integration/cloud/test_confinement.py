@@ -13,7 +13,7 @@ import pytest
 from oppcloud_worker.messages import Cause, Limits, RunRequest
 from oppcloud_worker.supervision import Guardian
 
-from .conftest import KEY
+from .conftest import KEY, eventually
 
 if TYPE_CHECKING:
     from .conftest import Client, Processes, Workers
@@ -190,7 +190,10 @@ def test_a_closed_process_is_closed_to_others_of_the_same_user(state: str, seen:
 def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_TOKEN", "x")
     guardian = Guardian()
-    known = Path(f"/proc/{guardian.pid}/environ").read_bytes()
+    environment = Path(f"/proc/{guardian.pid}/environ")
+    # A process that has just begun has none for a moment.
+    eventually(environment.read_bytes, 10, "the guardian has an environment")
+    known = environment.read_bytes()
     guardian.close()
 
     assert b"PATH=" in known

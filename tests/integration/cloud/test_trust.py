@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -219,7 +220,7 @@ def test_a_worker_does_not_start_where_others_could_have_programs_run(
 ) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "oppcloud_worker", *options],
-        env=environment,
+        env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,7 +1,7 @@
 """The files that a run left behind, from the store to where people want them.
 
 What a worker tells is data from outside: a path that leads out of its folder, a size or a digest that does not fit is
-an error, and nothing is written through a link.
+an error, and a link in the place of a file is replaced, not followed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _write(file: ResultFile, store: Store, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # What was there is replaced; a link is not followed.
     path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with os.fdopen(handle, "wb") as target:
         sink = VerifyingSink(target, file.digest, file.size)
         if file.digest != EMPTY:

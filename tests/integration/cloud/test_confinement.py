@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from oppcloud_worker.messages import Cause, Limits, RunRequest
+from oppcloud_worker.supervision import Guardian
 
-from .conftest import KEY
+from .conftest import KEY, eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Client, Processes, Workers
 
 Script = Callable[..., RunRequest]
@@ -141,3 +141,60 @@ def test_a_simulation_within_its_limits_is_left_alone(client: Client, workers: W
     workers.start("--limit-processes", "20", "--limit-memory", "1")
 
     assert client.run(script("for i in 1 2 3; do sleep 0.6 & done; wait; echo done")).stdout == "done\n"
+
+
+#: Becomes an ordinary user, closes itself if it is told to, and waits.
+VICTIM = """
+import ctypes, os, sys
+from oppcloud_worker.confinement import close_to_others
+if os.geteuid() == 0:
+    os.setuid(65534)
+    # To become somebody else closes a process as well; here that is not what is tested.
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+if sys.argv[1] == "closed":
+    assert close_to_others()
+print(flush=True)
+sys.stdin.read()
+"""
+
+#: Becomes the same user, and tries to read the environment of another process.
+LOOK = """
+import os, sys
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    print("A_TOKEN" in open(f"/proc/{sys.argv[1]}/environ").read())
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+@pytest.mark.parametrize(("state", "seen"), [("open", "True"), ("closed", "Permission denied")])
+def test_a_closed_process_is_closed_to_others_of_the_same_user(state: str, seen: str) -> None:
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, state],
+        env={**os.environ, "A_TOKEN": "x"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert victim.stdout is not None
+    victim.stdout.readline()
+    look = subprocess.run([sys.executable, "-c", LOOK, str(victim.pid)], capture_output=True, text=True, check=True)
+    victim.communicate()
+
+    assert look.stdout.strip() == seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", "x")
+    guardian = Guardian()
+    environment = Path(f"/proc/{guardian.pid}/environ")
+    # A process that has just begun has none for a moment.
+    eventually(environment.read_bytes, 10, "the guardian has an environment")
+    known = environment.read_bytes()
+    guardian.close()
+
+    assert b"PATH=" in known
+    assert b"A_TOKEN" not in known

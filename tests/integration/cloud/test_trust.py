@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -139,6 +140,38 @@ def test_a_forged_outcome_does_not_keep_the_right_one_away(
     assert "cannot be trusted" in client.notices[0]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"directory": "/home/user"},
+        {"wall_time": float("nan")},
+        {"files": [{"path": "../../.bashrc", "size": 1, "digest": "a" * 64}]},
+        {"files": "all of them"},
+        {"cause": "EXCELLENT"},
+    ],
+)
+def test_a_worker_with_the_key_cannot_send_whatever_it_likes(
+    client: Client, server: Server, changes: dict[str, object]
+) -> None:
+    text = json.dumps({**RunOutcome(cause=Cause.COMPLETED).to_json(), **changes}).encode()
+    sealed = seal(zlib.compress(text), client.key, session=client.session, run="r1")
+    server.connection.set(keys.outcome(client.session, "r1"), sealed)
+
+    answer = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]
+    assert (answer.cause, answer.attempt) == (Cause.RESULT_DAMAGED, 0)
+
+
+def test_what_would_unpack_to_more_than_memory_is_refused(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "OUTCOME_LIMIT", 10_000)
+    sealed = seal(zlib.compress(b" " * 20_000), client.key, session=client.session, run="r1")
+    server.connection.set(keys.outcome(client.session, "r1"), sealed)
+
+    answer = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]
+    assert "more than 10000 bytes" in answer.message
+
+
 def test_a_client_without_the_key_is_told_so(
     make_client: Callable[..., Client], workers: Workers, script: Script, tmp_path: Path
 ) -> None:
@@ -187,7 +220,7 @@ def test_a_worker_does_not_start_where_others_could_have_programs_run(
 ) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "oppcloud_worker", *options],
-        env=environment,
+        env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -214,6 +214,20 @@ def test_files_that_are_too_large_are_named_and_left_out(
     assert not (tmp_path / "kept" / "results").exists()
 
 
+def test_a_link_in_the_place_of_a_result_file_is_not_followed(
+    client: Client, workers: Workers, script: Script, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("untouched")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "stdout.txt").symlink_to(outside)
+    workers.start()
+    client.executor.keep_files(client.run(script("echo said")), tmp_path / "kept")
+
+    assert outside.read_text() == "untouched"
+    assert (tmp_path / "kept" / "stdout.txt").read_text() == "said\n"
+
+
 def test_names_of_result_files_cannot_leave_their_folder(
     client: Client, workers: Workers, script: Script, tmp_path: Path
 ) -> None:

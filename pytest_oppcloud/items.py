@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.messages import Verdict
+from oppcloud_worker.messages import Limits, Verdict
 
+from . import timeouts
 from .baselines import BaselineFile, baseline_path
 from .command import build_request, decisive_settings, own_fingerprints, plain_command
 from .comparison import Update
@@ -96,7 +97,8 @@ class SimulationItem(pytest.Item):
             baseline = None
         values = baseline.values if baseline else ()
         expected = {value.name: value.value for value in values if value.kind == "fingerprint"}
-        return build_request(self.parent.plan, self.run, name=self.nodeid, expected_fingerprints=expected)
+        request = build_request(self.parent.plan, self.run, name=self.nodeid, expected_fingerprints=expected)
+        return replace(request, limits=request.limits.within(Limits(timeout=timeouts.seconds_of(self))))
 
     @property
     def content(self) -> Content:
@@ -127,6 +129,8 @@ class SimulationItem(pytest.Item):
 
     def setup(self) -> None:
         """Have the run simulated; raise `MachineryError` if that could not be done."""
+        # Where another plugin repeats an item, it tells what its last round gave.
+        self.user_properties[:] = [entry for entry in self.user_properties if not entry[0].startswith("opp_")]
         request = self.request
         outcome = executor_of(self.config).result(request)
         made_with = {**outcome.provenance, **provenance(self.parent.program)}
@@ -205,6 +209,9 @@ class SimulationItem(pytest.Item):
                 given = self.config.getoption(setting.destination, None)
                 values = given if isinstance(given, list) else [given]
                 words += [f"{setting.option}={value}" for value in values if value is not None]
+        limit = timeouts.option_of(self.config)
+        if limit is not None:
+            words.append(f"--timeout={limit:g}")
         return shlex.join(words)
 
     def _keep_files(self) -> str:

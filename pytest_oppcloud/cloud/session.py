@@ -180,13 +180,16 @@ class CloudSession:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Judge simulations as they come back; leave the loop to others where that is theirs."""
         config = session.config
-        if self._role is not Role.SINGLE or config.option.collectonly or not simulation_items(session):
+        if self._role is not Role.SINGLE or not simulation_items(session):
             return None
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return None
+        if config.getoption("stepwise", default=False):
+            # The next session goes on at the item that failed, and takes all before it for passed.
+            return None
         others = self._other_owners()
         if others:
-            self._notify(f"oppcloud: {', '.join(others)} owns the run loop; simulations are judged in its order")
+            self._notify(f"oppcloud: {' or '.join(others)} owns the run loop; simulations are judged in its order")
             return None
         try:
             run_loop(session, self._executor)
@@ -195,14 +198,18 @@ class CloudSession:
         return True
 
     def _other_owners(self) -> list[str]:
-        """Return the plugins other than pytest itself that implement the run loop."""
-        manager = self._config.pluginmanager
+        """Return the plugins other than pytest itself that implement the run loop.
+
+        One that wraps it may also run the tests itself, and keep the others from it with the words of `--collect-only`,
+        under which this session would not be there.
+        """
+        wrapped = self._config.option.collectonly
         return [
             implementation.plugin_name
-            for implementation in manager.hook.pytest_runtestloop.get_hookimpls()
-            if not (implementation.hookwrapper or implementation.wrapper)
+            for implementation in self._config.pluginmanager.hook.pytest_runtestloop.get_hookimpls()
+            if (wrapped or not (implementation.hookwrapper or implementation.wrapper))
             and implementation.plugin is not self
-            and implementation.plugin is not manager.get_plugin("main")
+            and not implementation.function.__module__.startswith("_pytest.")
         ]
 
     @pytest.hookimpl(trylast=True)

@@ -37,6 +37,8 @@ class SlotSettings:
     scratch: str
     #: What no run may exceed.
     bounds: Limits
+    #: Name of the user that simulations run as, "" for the worker's own.
+    account: str = ""
 
 
 def available_cores() -> int:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import __version__
+from . import __version__, machine
 from .account import AccountError, find_account
 from .address import CA_VARIABLE, AddressError, check, has_password, redis_url
 from .confinement import close_to_others
@@ -84,6 +84,14 @@ def parser() -> argparse.ArgumentParser:
         default="",
         metavar="USER",
         help="start simulations as this user, who owns nothing of the worker's; for a worker that runs as root",
+    )
+    result.add_argument(
+        "--memory",
+        type=float,
+        default=0,
+        metavar="GIB",
+        help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
+        "or container has)",
     )
     bounds = result.add_argument_group(
         "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
@@ -161,6 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
             tree_memory=int(options.limit_memory * _GIB),
         ),
         account=options.run_as,
+        memory=int(options.memory * _GIB) or machine.memory(),
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )

@@ -15,6 +15,7 @@ from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
 from oppcloud_worker.store import ContentError
+from oppcloud_worker.ticket import HIGHEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,8 @@ class CloudSettings:
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Sessions with a higher one are served first.
+    priority: int
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
@@ -53,6 +56,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait = DEFAULT_WAIT
     if wait <= 0:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
+    priority = config.getoption("oppcloud_priority") or 0
+    if abs(priority) > HIGHEST:
+        raise pytest.UsageError(f"--oppcloud-priority: -{HIGHEST} to {HIGHEST} was expected, found {priority}")
     try:
         url, key, note = _queue()
     except AddressError as error:
@@ -78,6 +84,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         queue=queue,
         slots=workers or available_cores(),
         wait=wait,
+        priority=priority,
         store=_store(),
         results=None if results is None else config.invocation_params.dir / results,
     )

@@ -5,11 +5,17 @@ An executor turns requests into outcomes. Items know nothing else about where a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import pytest
+from oppcloud_worker import simulation
+
+from .errors import MachineryError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from oppcloud_worker.messages import RunOutcome, RunRequest
 
 
@@ -33,3 +39,62 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop what still runs and free what was taken; may be called twice."""
+
+
+class LocalExecutor:
+    """Runs each simulation here and now, in a folder of its own."""
+
+    def __init__(self, reason: str) -> None:
+        """Prepare; nothing is started. `reason` tells why simulations run here."""
+        self.description = f"simulations run locally ({reason})"
+        self._folder: Path | None = None
+
+    def result(self, request: RunRequest) -> RunOutcome:
+        """Run the simulation to its end."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="oppcloud-"))
+        return simulation.execute(request, Path(tempfile.mkdtemp(dir=self._folder, prefix="run-")))
+
+    def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
+        """Move the files of the run to `destination`."""
+        if not outcome.directory:
+            return
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(destination, ignore_errors=True)
+            shutil.move(outcome.directory, destination)
+        except OSError as error:
+            raise MachineryError(f"the files of the run cannot be kept in {destination}: {error}") from error
+
+    def discard_files(self, outcome: RunOutcome) -> None:
+        """Remove the files of the run."""
+        if outcome.directory:
+            shutil.rmtree(outcome.directory, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove what is left."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+_EXECUTOR_KEY = pytest.StashKey[Executor]()
+
+
+def executor_of(config: pytest.Config) -> Executor:
+    """Return who runs the simulations of this session; asked for when the first one is needed, closed at the end."""
+    executor = config.stash.get(_EXECUTOR_KEY, None)
+    if executor is None:
+        executor = cast("Executor", config.hook.pytest_oppcloud_make_executor(config=config))
+        config.stash[_EXECUTOR_KEY] = executor
+        config.add_cleanup(executor.close)
+    return executor
+
+
+def local_reason(config: pytest.Config) -> str:
+    """Tell why simulations run locally."""
+    if not config.getoption("oppcloud", default=False):
+        return "no --oppcloud"
+    if config.pluginmanager.is_blocked("oppcloud"):
+        return "--oppcloud is overruled by -p no:oppcloud"
+    return "--oppcloud found no queue to use"

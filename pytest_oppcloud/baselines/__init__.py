@@ -4,20 +4,20 @@ One text file per ini file, `baselines/omnetpp.ini.txt` beside `omnetpp.ini`:
 
     oppcloud-baselines 1
 
-    made-with 0a0b1ee06ae1
+    made-with ed933eb4ac51
     compiler "gcc 12.2.0"
     mode release
     omnetpp 6.1
     platform linux-x86_64
     program aloha
 
-    settings 3a2bd9e2fd40
+    settings fc221c906102
     sim-time-limit 3600s
 
     run PureAlohaExperiment iaMean=1 numHosts=10 #0
     lines 9
-    made-with 0a0b1ee06ae1
-    settings 3a2bd9e2fd40
+    made-with ed933eb4ac51
+    settings fc221c906102
     seed-set 0
     fingerprint tplx 0617-2d8e
     digest attr 31 7c5dd2f6c9a1b3e4

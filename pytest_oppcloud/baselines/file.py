@@ -145,6 +145,8 @@ class BaselineFile:
 
     def _add(self, block: str, line: int) -> None:
         """Take a block of lines that begins at `line`."""
+        if not block or block.startswith("\n"):
+            raise form.FormError("an empty line too many", 0)
         if not block.startswith(_RUN_HEADING):
             name, entries = form.parse_shared(block)
             if name in self._shared:

@@ -30,8 +30,9 @@ MADE_WITH = "made-with"
 SETTINGS = "settings"
 RUN = "run"
 
-_REPETITION = re.compile(r"#([0-9]+)")
-_OCCURRENCE = re.compile(r"~([0-9]+)")
+_REPETITION = re.compile(r"#([0-9]{1,18})")
+_OCCURRENCE = re.compile(r"~([0-9]{1,18})")
+_COUNT = re.compile(r"lines ([0-9]{1,18})")
 _SHARED_NAME = re.compile(rf"^({MADE_WITH}|{SETTINGS}) ([0-9a-f]+)$", re.MULTILINE)
 _REFERENCE = re.compile(r"[0-9a-f]+")
 
@@ -83,9 +84,11 @@ def parse_section(text: str, shared: Mapping[tuple[str, str], Mapping[str, str]]
     """Return the record in a section; raise `FormError`."""
     _, *lines = text.split("\n")
     count = len(lines) - 1
-    if not lines or lines[0] != f"lines {count}":
-        found = lines[0] if lines else "nothing"
-        raise FormError(f"`lines {max(count, 0)}` was expected, as many as follow; found: {found:.80}", 1)
+    announced = _COUNT.fullmatch(lines[0]) if lines else None
+    if announced is None:
+        raise FormError(f"`lines {max(count, 0)}` was expected after the heading", 1)
+    if int(announced[1]) != count:
+        raise FormError(f"it was recorded with {announced[1]} lines, and has {count}", 1)
     if count < 3:
         raise FormError("the lines `made-with`, `settings` and `seed-set` were expected", 1)
     provenance = _referred(lines[1], MADE_WITH, shared, 2)

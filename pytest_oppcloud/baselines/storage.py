@@ -44,11 +44,13 @@ def write_baselines(path: Path, changes: Mapping[RunKey, Record | None]) -> bool
     one step, or not at all; a link to it stays a link. Without any section left, it is removed. Raise
     `BaselineError` where it cannot be read or written.
     """
+    if not changes:
+        return False
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):
-            before = read_baselines(target)
+            before = read_baselines(path)
             after = before.updated(changes)
             if not len(after):
                 existed = target.exists()

@@ -1,1 +1,51 @@
-"""To be written."""
+"""The `oppcloud` command; each subcommand is a module of its own, imported when it is used.
+
+There is no logic here that pytest could not call. The command starts fast, so that scripts may call it often.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+_USAGE: Final = """\
+usage: oppcloud COMMAND ...
+
+commands:
+  runs    print the runs that the configurations of an ini file expand to
+
+`oppcloud COMMAND --help` tells more."""
+
+
+class CommandLineError(Exception):
+    """The command line is not one of ours; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code: 0, 1 for a mistake in what was read, 2 for one on the command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in {"-h", "--help"}:
+        print(_USAGE)
+        return 0 if given else 2
+    command = _command(given[0])
+    if command is None:
+        print(f"oppcloud: no such command: {given[0]}\n{_USAGE}", file=sys.stderr)
+        return 2
+    try:
+        return command(given[1:])
+    except CommandLineError as error:
+        print(f"oppcloud {given[0]}: {error} (try `oppcloud {given[0]} --help`)", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader, `head` perhaps, has seen enough; nothing may be written at exit either.
+        sys.stdout = None  # type: ignore[assignment]
+        return 1
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int] | None:
+    if name == "runs":
+        from .runs import run_command  # noqa: PLC0415  # only what is used is imported
+
+        return run_command
+    return None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DIGITS = re.compile(r"([0-9]+)")
+# Bounded, as int() refuses thousands of digits, and a name may have them.
+_DIGITS = re.compile(r"([0-9]{1,18})")
 
 
 @functools.lru_cache(maxsize=65536)

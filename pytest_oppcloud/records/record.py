@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from oppcloud_worker.messages import RunOutcome
 
-#: Kinds that tell what went into a run; all others tell what came out of it.
+#: Kinds of values that tell what went into a run, and of those that tell what came out of it.
 INPUT_KINDS = ("par", "attr")
+RESULT_KINDS = ("fingerprint", "scalar", "statistic", "bin")
 
 #: Run attributes whose values say which run it is, or when and where it ran. They are expected to be there, but
 #: adding a value to a loop renumbers runs, and that alone must not make them differ. The seed set is a field of
@@ -50,6 +51,11 @@ class Record:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: OMNeT++'s ${seedset} of the run. Explains differences.
     seed_set: str = ""
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is anything in it that came out of the run."""
+        return any(value.kind in RESULT_KINDS for value in self.values)
 
 
 def make_record(outcome: RunOutcome, settings: Mapping[str, str], recording: Recording | None = None) -> Record:

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_oppcloud.inifile.patterns import Pattern
+
 if TYPE_CHECKING:
     from oppcloud_worker.messages import RecordedValue
 
@@ -24,27 +26,35 @@ class Inputs(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemPattern:
-    """A pattern for the module path and one for the name, as OMNeT++ writes them."""
+    """A pattern for the module path and one for the name, as OMNeT++ writes them in the keys of ini files.
+
+    Raise `PatternError`, a `ValueError` in OMNeT++'s words, for what is no pattern.
+    """
 
     #: `*` stays within one part of the path, `**` does not.
     module: str = "**"
-    #: Name of the scalar, statistic or parameter. Dots are nothing special here.
+    #: Name of the scalar, statistic or parameter. Dots are nothing special there: `*` is the same as `**`.
     name: str = "**"
+
+    def __post_init__(self) -> None:
+        _compiled(self.module)
+        _compiled(_undotted(self.name))
 
     def matches(self, module: str, name: str) -> bool:
         """Tell whether both patterns match."""
-        return bool(_compiled(self.module).fullmatch(module) and _compiled(self.name, dotted=False).fullmatch(name))
+        return _compiled(self.module).matches(module) and _compiled(_undotted(self.name)).matches(name)
 
     def __str__(self) -> str:
         return f"{self.module} {self.name}"
 
 
+_compiled = functools.lru_cache(maxsize=1024)(Pattern)
+
+
 @functools.lru_cache(maxsize=1024)
-def _compiled(pattern: str, *, dotted: bool = True) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    one = "[^.]" if dotted else "."
-    wild = {"**": ".*", "*": f"{one}*", "?": one}
-    return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
+def _undotted(pattern: str) -> str:
+    """Return the pattern with `**` for every `*` that is not taken as it is."""
+    return re.sub(r"(\\.)|\*+", lambda match: match[1] or "**", pattern, flags=re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

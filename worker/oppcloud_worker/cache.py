@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: What the note of a content remembers of each file: size, modification time in ns, inode, mode.
 _Stamp = tuple[int, int, int, int]
+#: Seconds after which an unfinished folder is nobody's any more.
+_ABANDONED = 24 * 3600
+#: How often content is unpacked that does not stay as it was.
+_TRIES = 3
 
 
 class Cache:
@@ -44,32 +49,39 @@ class Cache:
         check_digest(digest)
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         place = self.root / digest
-        with self._lock(digest, fcntl.LOCK_SH) as lock:
-            if not _intact(place):
-                # Only one process unpacks; the others wait here and find the work done.
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        for _ in range(_TRIES):
+            with self._lock(f"{digest}.use", fcntl.LOCK_SH):
+                if _intact(place):
+                    os.utime(place)
+                    yield place / "files"
+                    return
+            # Only one process unpacks; the others wait here and find the work done.
+            with self._lock(f"{digest}.make", fcntl.LOCK_EX):
                 if not _intact(place):
+                    self._remove_damaged(digest, place)
                     self._unpack(digest, store, place)
                     self._clear(keep=digest)
-                fcntl.flock(lock, fcntl.LOCK_SH)
-                if not _intact(place):
-                    raise ContentError(f"content {digest[:12]} in {self.root} was changed while it was being unpacked")
-            os.utime(place)
-            yield place / "files"
+                    self._bury()
+        raise ContentError(f"content {digest[:12]} in {self.root} is changed by somebody as soon as it is unpacked")
 
     @contextlib.contextmanager
-    def _lock(self, digest: str, kind: int) -> Iterator[int]:
-        """Hold the lock of one content; lock files are small and stay."""
-        handle = os.open(self.root / f"{digest}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _lock(self, name: str, kind: int) -> Iterator[None]:
+        """Hold a lock; lock files are small and stay, for a lock on a file that goes away locks nothing."""
+        handle = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, kind)
-            yield handle
+            yield
         finally:
             os.close(handle)
 
+    def _remove_damaged(self, digest: str, place: Path) -> None:
+        """Make room for the content, once nobody uses the damaged one any more."""
+        if place.exists():
+            with self._lock(f"{digest}.use", fcntl.LOCK_EX):
+                _remove(place)
+
     def _unpack(self, digest: str, store: Store, place: Path) -> None:
         """Fetch and write the content under another name, then move it to `place`."""
-        _remove(place)
         manifest = _fetch_manifest(digest, store)
         if manifest.size > self.limit:
             raise ContentError(f"content {digest[:12]}: {manifest.size} bytes do not fit into a cache of {self.limit}")
@@ -85,10 +97,12 @@ class Cache:
 
     def _clear(self, keep: str) -> None:
         """Remove the least recently used contents until the rest fits; what is in use stays."""
-        contents = sorted(
-            (path for path in self.root.iterdir() if len(path.name) == 64 and path.is_dir()),
-            key=lambda path: path.stat().st_mtime_ns,
-        )
+        ages = {}
+        for path in self.root.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if len(path.name) == 64 and path.is_dir():
+                    ages[path] = path.stat().st_mtime_ns
+        contents = sorted(ages, key=ages.__getitem__)
         sizes = {path: _noted_size(path) for path in contents}
         total = sum(sizes.values())
         for path in contents:
@@ -96,9 +110,16 @@ class Cache:
                 return
             if path.name == keep:
                 continue
-            with contextlib.suppress(BlockingIOError), self._lock(path.name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with contextlib.suppress(BlockingIOError), self._lock(f"{path.name}.use", fcntl.LOCK_EX | fcntl.LOCK_NB):
                 _remove(path)
                 total -= sizes[path]
+
+    def _bury(self) -> None:
+        """Remove what processes left half made or half removed that were killed long ago."""
+        for path in self.root.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if path.name.startswith((".new-", ".old-")) and path.lstat().st_mtime < time.time() - _ABANDONED:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _fetch_manifest(digest: str, store: Store) -> Manifest:

@@ -104,9 +104,11 @@ class RunRequest:
 
     #: Who asks: the node id; part of messages, never interpreted.
     name: str
-    #: First words of the command line. A first word with a slash is a path, relative to `directory`.
+    #: First words of the command line. A first word with a slash is a path, relative to `directory`; "{python}" is the
+    #: interpreter of whoever executes the request.
     program: tuple[str, ...]
-    #: The rest of the command line, without the options that name result files; `execute` adds those.
+    #: The rest of the command line, without `--fingerprint` and `--result-dir`: `execute` adds those. `{results}`
+    #: stands for the folder of the result files.
     arguments: tuple[str, ...]
     #: Working directory: absolute, or relative to the unpacked content where `content` is given.
     directory: str
@@ -116,7 +118,8 @@ class RunRequest:
     repetition: int
     #: Iteration variables in loop order, unnamed ones as "0", "1", ..., without the repetition.
     itervars: Mapping[str, str] = field(default_factory=dict)
-    #: Keys of the `config` lines that the result file must hold, in order; None: not checked.
+    #: Keys of the `config` lines that the result file must hold, in order, that of `fingerprint` included, without
+    #: the `result-dir` that `execute` adds; None: not checked.
     config_keys: tuple[str, ...] | None = None
     #: Fingerprints to ask OMNeT++ for, as `--fingerprint` takes them ("0000-0000/tplx" to have it computed).
     fingerprint: str | None = None

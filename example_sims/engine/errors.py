@@ -1,0 +1,33 @@
+"""The two ways in which a run ends before its time, each with the words that OMNeT++ finds for it.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+
+class SimulationError(Exception):
+    """An error that ends the run (OMNeT++'s `cRuntimeError`).
+
+    `where` tells the component, the time and the event; the kernel adds it when the error passes through.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} -- {self.where}" if self.where else self.message
+
+
+class Termination(Exception):  # noqa: N818  # not an error: the run is over  # not an error: the run is over
+    """The regular end of a run (OMNeT++'s `cTerminationException`); `finish()` is called after it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} -- {self.where}" if self.where else self.message

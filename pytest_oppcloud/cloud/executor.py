@@ -1,0 +1,168 @@
+"""The executor of a queue: outcomes as they come back, for whoever asks.
+
+All work with Redis on the way there is the dispatcher's, in its own thread; this is the session's end. Only result
+files are fetched here, when somebody wants them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import redis
+from oppcloud_worker.manifest import check_path
+from oppcloud_worker.store import ContentError, VerifyingSink
+
+from pytest_oppcloud.errors import MachineryError
+
+from .dispatcher import Arrival, Dispatcher, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from oppcloud_worker.messages import RunOutcome, RunRequest
+
+    from pytest_oppcloud.content import Content
+
+#: Where the note about files that did not travel is left.
+LEFT_OUT = "FILES_LEFT_OUT.txt"
+
+#: How often a wait looks up, so that Ctrl-C is heard on every system.
+_HEARING = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request, and the files that it needs."""
+
+    request: RunRequest
+    content: Content | None
+
+
+class QueueExecutor:
+    """Has simulations run on the workers of a queue."""
+
+    def __init__(
+        self, *, description: str, open_queue: Callable[[], Dispatcher], notify: Callable[[str], None]
+    ) -> None:
+        """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once."""
+        self.description = description
+        self._open_queue = open_queue
+        self._notify = notify
+        #: By the name of the request: how often it was submitted, and its content for the next time.
+        self._rounds: dict[str, int] = {}
+        self._contents: dict[str, Content | None] = {}
+        #: Names of the requests by run, for runs that are under way, and these names.
+        self._names: dict[str, str] = {}
+        self._under_way: set[str] = set()
+        #: Outcomes that nobody has asked for yet, by the name of the request, in the order of their arrival.
+        self._arrived: dict[str, RunOutcome] = {}
+        #: The runs of outcomes that were handed out, by identity; the outcome is kept so that its id stays its own.
+        self._handed_out: dict[int, tuple[RunOutcome, str]] = {}
+        self._runs: dict[str, str] = {}
+
+    @property
+    def _dispatcher(self) -> Dispatcher:
+        return self._open_queue()
+
+    def submit(self, submissions: Sequence[Submission]) -> None:
+        """Have runs sent, in this order; return at once."""
+        orders = []
+        for submission in submissions:
+            name = submission.request.name
+            self._rounds[name] = self._rounds.get(name, 0) + 1
+            run = f"{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}_{self._rounds[name]}"
+            self._names[run] = name
+            self._under_way.add(name)
+            self._runs[name] = run
+            self._contents[name] = submission.content
+            orders.append(Order(run=run, request=submission.request, content=submission.content))
+        self._dispatcher.order(orders)
+
+    def arrived(self, timeout: float | None = None) -> list[str]:
+        """Return the names of requests whose outcomes wait to be asked for; wait for one if there are none yet."""
+        self._take_arrivals(0.0)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._arrived and self._names and (deadline is None or time.monotonic() < deadline):
+            self._take_arrivals(_HEARING if deadline is None else max(0.0, min(_HEARING, deadline - time.monotonic())))
+        return list(self._arrived)
+
+    def is_under_way(self, name: str) -> bool:
+        """Tell whether the run was submitted and nobody has its outcome yet."""
+        return name in self._arrived or name in self._under_way
+
+    def peek(self, name: str) -> RunOutcome | None:
+        """Return an outcome that has arrived, without taking it."""
+        return self._arrived.get(name)
+
+    def result(self, request: RunRequest) -> RunOutcome:
+        """Return the outcome of `request`, simulated anew if it was handed out before; block until there is one."""
+        name = request.name
+        if not self.is_under_way(name):
+            self.submit([Submission(request=request, content=self._contents.get(name))])
+        while name not in self._arrived:
+            self._take_arrivals(_HEARING)
+        outcome = self._arrived.pop(name)
+        self._handed_out[id(outcome)] = outcome, self._runs[name]
+        return outcome
+
+    def _take_arrivals(self, timeout: float) -> None:
+        """Take what the dispatcher has, waiting for the first thing."""
+        try:
+            while True:
+                item = (
+                    self._dispatcher.arrivals.get(timeout=timeout)
+                    if timeout
+                    else self._dispatcher.arrivals.get_nowait()
+                )
+                timeout = 0.0
+                if isinstance(item, Arrival):
+                    name = self._names.pop(item.run, None)
+                    if name is not None:
+                        self._under_way.discard(name)
+                        self._arrived[name] = item.outcome
+                else:
+                    self._notify(item.text)
+        except queue.Empty:
+            return
+
+    def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
+        """Fetch the files of the run to `destination`; say there which were left out."""
+        _, run = self._handed_out.get(id(outcome), (outcome, ""))
+        store = self._dispatcher.results_of(run)
+        missing = []
+        for file in outcome.files:
+            if not file.digest:
+                missing.append(f"{file.path} ({file.size} bytes)")
+                continue
+            try:
+                path = destination / check_path(file.path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as target:
+                    sink = VerifyingSink(target, file.digest, file.size)
+                    store.get(file.digest, sink)
+                    sink.finish()
+            except (ContentError, OSError, redis.RedisError) as error:
+                raise MachineryError(f"{file.path} of the run was lost on its way back: {error}") from error
+        if missing:
+            destination.mkdir(parents=True, exist_ok=True)
+            text = "Too large to travel through the queue; run it at the desk with -p no:oppcloud to have them:\n"
+            (destination / LEFT_OUT).write_text(text + "".join(f"  {line}\n" for line in missing), encoding="utf-8")
+        self.discard_files(outcome)
+
+    def discard_files(self, outcome: RunOutcome) -> None:
+        """Have the store forget the files of the run."""
+        _, run = self._handed_out.pop(id(outcome), (outcome, ""))
+        digests = self._dispatcher.result_files.pop(run, None)
+        if digests:
+            # They go by themselves after an hour, if Redis cannot be reached now.
+            with contextlib.suppress(redis.RedisError):
+                self._dispatcher.results_of(run).remove(digests)
+
+    def close(self) -> None:
+        """Do nothing: the session ends the dispatcher, which cleans up what is left."""

@@ -1,0 +1,75 @@
+"""What runs need, on its way into the store: each content is measured once and sent as far as the store lacks it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oppcloud_worker import manifest
+from oppcloud_worker.remote import keys
+from oppcloud_worker.remote.redis_store import RedisStore
+
+if TYPE_CHECKING:
+    import redis
+    from oppcloud_worker.manifest import Manifest
+    from oppcloud_worker.messages import RunRequest
+
+    from pytest_oppcloud.content import Content
+
+#: Digests that are asked for at a time.
+_CHUNK = 1000
+
+
+class Shipping:
+    """Contents of one session."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
+        #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
+        self._measured: dict[int, tuple[Content, Manifest]] = {}
+        self._sent: set[str] = set()
+        #: Bytes of the contents, and of what had to be sent of them.
+        self.total_bytes = 0
+        self.sent_bytes = 0
+
+    def _manifest(self, content: Content) -> Manifest:
+        known = self._measured.get(id(content))
+        if known is None:
+            known = content, manifest.build(content.files)
+            self._measured[id(content)] = known
+        return known[1]
+
+    def addressed(self, request: RunRequest, content: Content) -> RunRequest:
+        """Return `request` as the worker needs it: by digest, with the folder relative to it. Raise `ContentError`."""
+        return replace(
+            request,
+            content=self._manifest(content).digest,
+            directory=content.directory(Path(request.directory)),
+        )
+
+    def send(self, content: Content) -> None:
+        """Put what the store lacks into it; raise `ContentError` where it cannot."""
+        listed = self._manifest(content)
+        if listed.digest in self._sent:
+            return
+        sources = dict(content.files)
+        files = {entry.digest: entry for entry in listed.entries}
+        digests = list(files)
+        for start in range(0, len(digests), _CHUNK):
+            for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
+                with sources[files[digest].path].open("rb") as stream:
+                    self._store.put(digest, stream, files[digest].size)
+                self.sent_bytes += files[digest].size
+        # Last, so that whoever finds the manifest finds its files, too.
+        data = listed.to_bytes()
+        if self._store.lacking([listed.digest]):
+            self._store.put(listed.digest, io.BytesIO(data), len(data))
+            self.sent_bytes += len(data)
+        self.total_bytes += listed.size
+        self._sent.add(listed.digest)
+
+    def forget_sent(self) -> None:
+        """Look again into the store before the next run is sent: it may have lost everything."""
+        self._sent.clear()

@@ -1,0 +1,92 @@
+"""What a session did, counted from its events; the text of it is a pure function."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.messages import Cause
+from oppcloud_worker.remote import events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from oppcloud_worker.remote.events import Event
+    from oppcloud_worker.remote.presence import SlotInfo
+
+
+@dataclass(slots=True, kw_only=True)
+class Statistics:
+    """Counts of one session."""
+
+    finished: int = 0
+    #: Attempts that came to nothing, by cause.
+    lost: Counter[str] = field(default_factory=Counter)
+    #: Seconds that simulations took, and that slots were busy with them.
+    wall_time: float = 0.0
+    busy_time: float = 0.0
+    #: Slots that ran something, and the workers that served the queue: slot name -> worker name.
+    used_slots: set[str] = field(default_factory=set)
+    workers: dict[str, str] = field(default_factory=dict)
+    #: When the first run started and the last one finished (monotonic).
+    first_start: float | None = None
+    last_end: float | None = None
+    #: All runs that anything was heard of.
+    seen_runs: set[str] = field(default_factory=set)
+    _settled: set[str] = field(default_factory=set)
+
+    def note(self, event: Event) -> None:
+        """Count an event."""
+        self.seen_runs.add(event.run)
+        if event.slot:
+            self.used_slots.add(event.slot)
+        if event.kind == events.STARTED and self.first_start is None:
+            self.first_start = time.monotonic()
+        elif event.kind == events.REQUEUED:
+            self.lost[event.cause] += 1
+        elif event.kind == events.FINISHED and event.run not in self._settled:
+            self._settled.add(event.run)
+            self.finished += 1
+            self.wall_time += event.wall_time
+            self.busy_time += event.busy_time
+            self.last_end = time.monotonic()
+
+    def see(self, slots: Mapping[str, SlotInfo]) -> None:
+        """Note which slots are there."""
+        self.workers.update({name: info.worker for name, info in slots.items()})
+
+    def lines(self) -> list[str]:
+        """Return the lines of the summary."""
+        if not self.finished:
+            return []
+        slots = len(self.used_slots)
+        text = f"{_count(self.finished, 'run')} on {_count(slots, 'slot')} of {_count(self._workers(), 'worker')}"
+        if self.first_start is not None and self.last_end is not None and self.last_end > self.first_start and slots:
+            elapsed = self.last_end - self.first_start
+            share = self.wall_time / (elapsed * slots)
+            text += (
+                f"; simulated for {self.wall_time:.1f} s in {elapsed:.1f} s "
+                f"({min(share, 1.0):.0%} of the slots' time, {1000 * self._overhead():.1f} ms per run beside it)"
+            )
+        result = [text]
+        if self.lost:
+            causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
+            result.append(f"{_count(sum(self.lost.values()), 'attempt')} came to nothing and were repeated: {causes}")
+        return result
+
+    def _workers(self) -> int:
+        return len({self.workers.get(slot, slot.rpartition("-")[0]) for slot in self.used_slots})
+
+    def _overhead(self) -> float:
+        """Return the seconds per run that a slot was busy with anything but the simulation."""
+        return max(0.0, self.busy_time - self.wall_time) / self.finished
+
+
+def _cause(name: str) -> str:
+    return Cause[name].text if name in Cause.__members__ else name
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,256 @@
+"""From an ini file to test items: file, config, run.
+
+An item knows its run and the plan of its config; its request is built when somebody asks for it, because a session
+may hold ten thousand items and run ten.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import shlex
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .baselines import BaselineFile, baseline_path, read_baselines
+from .command import RunPlan
+from .errors import LocatedError
+from .inifile import read_ini
+from .items import SimulationItem, run_key, shown
+from .naming import escaped, run_name
+from .project import Program, ProgramWish, Project, find_program, find_project_file
+from .runs import expand
+from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY
+from .settings import SETTINGS_KEY, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .inifile import ConfigInfo, IniContents
+    from .records import RunKey
+    from .runs import Run
+
+#: Settings of other tools that a pattern like `*.ini` finds as well.
+_FOREIGN_NAMES = frozenset(
+    {"pytest.ini", ".pytest.ini", "tox.ini", "setup.ini", "mypy.ini", "pylintrc.ini", "uwsgi.ini"}
+)
+#: Schedulers that wait for the real world; a run under them is an emulation, not a test.
+_REAL_TIME = ("realtime", "socketrtscheduler", "emulation")
+
+NO_LIMIT = (
+    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
+    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
+)
+
+
+def collect_file(file_path: Path, parent: pytest.Collector) -> IniFile | None:
+    """Return the collector for `file_path` if it is an ini file of simulations."""
+    if file_path.suffix != ".ini" and not _matches(file_path, parent):
+        return None
+    settings = parent.config.stash[SETTINGS_KEY]
+    if not settings.collect.value:
+        return None
+    named = file_path.suffix == ".ini" and parent.session.isinitpath(file_path)
+    if not named and (not _matches(file_path, parent) or _is_foreign(file_path, parent.config)):
+        return None
+    return IniFile.from_parent(parent, path=file_path)
+
+
+def _matches(path: Path, parent: pytest.Collector) -> bool:
+    patterns = parent.config.stash[SETTINGS_KEY].ini_files.value
+    return any(fnmatch.fnmatchcase(path.name, pattern) for pattern in patterns)
+
+
+def _is_foreign(path: Path, config: pytest.Config) -> bool:
+    return path.name in _FOREIGN_NAMES or path == config.inipath
+
+
+class IniFile(pytest.File):
+    """An ini file of simulations; its children are configs."""
+
+    @cached_property
+    def project(self) -> Project:
+        """What the nearest `oppcloud.toml` says; raise `SettingsError` where it cannot be read."""
+        top = self.config.rootpath
+        file = find_project_file(self.path.parent, top if top in self.path.parents else None)
+        return self.config.stash[PROJECTS_KEY].read(file)
+
+    @cached_property
+    def baselines(self) -> BaselineFile:
+        """The baselines of the ini file; raise `BaselineError` where they cannot be read."""
+        return read_baselines(baseline_path(self.path))
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Take what pytest gives."""
+        super().__init__(**kwargs)
+        self._configs: list[ConfigCollector] = []
+
+    def collect(self) -> Iterable[ConfigCollector]:
+        """Return a collector for each config that is asked for."""
+        settings = self.config.stash[SETTINGS_KEY]
+        try:
+            _ = self.project
+            ini = read_ini(self.path, overrides=list(settings.overrides.value))
+        except LocatedError as error:
+            raise self.CollectError(shown(error, self.config)) from error
+        self.config.stash[INI_FILES_KEY].append(self)
+        names = [name for name in ini.config_names if _is_selected(name, settings)]
+        self.config.stash[NOTES_KEY].configs_passed_over += sorted(set(ini.config_names) - set(names))
+        self._configs = [
+            ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name)) for name in names
+        ]
+        return self._configs
+
+    def unused_baselines(self) -> list[RunKey]:
+        """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
+        settings = self.config.stash[SETTINGS_KEY]
+        if settings.configs.given or settings.overrides.given or not all(item.is_collected for item in self._configs):
+            return []
+        try:
+            if not len(self.baselines):
+                return []
+            return list(self.baselines.unused({run_key(run) for item in self._configs for run in item.all_runs}))
+        except LocatedError:
+            # A damaged file is told by the items.
+            return []
+
+
+def _is_selected(config_name: str, settings: Settings) -> bool:
+    patterns = settings.configs.value
+    return not patterns or any(fnmatch.fnmatchcase(config_name, pattern) for pattern in patterns)
+
+
+class ConfigCollector(pytest.Collector):
+    """A config of an ini file; its children are runs."""
+
+    parent: IniFile
+
+    def __init__(self, *, ini: IniContents, info: ConfigInfo, **kwargs: Any) -> None:
+        """Take the config `info` of `ini`."""
+        super().__init__(**kwargs)
+        self.ini = ini
+        self.info = info
+        #: Where the config's heading is, for reports.
+        self.heading = (Path(info.file), info.line)
+        #: Whether its runs were asked for; pytest leaves out what other node ids name.
+        self.is_collected = False
+        #: All runs of the config, those that were not asked for included; empty until they are collected.
+        self.all_runs: Sequence[Run] = ()
+
+    def collect(self) -> Iterator[SimulationItem]:
+        """Return an item for each run that is asked for; skip configs that are no tests."""
+        settings = self.config.stash[SETTINGS_KEY]
+        self.is_collected = True
+        if self.info.abstract:
+            raise pytest.skip.Exception(f"config {self.info.name} is abstract: a base for others")
+        notes = self.config.stash[NOTES_KEY]
+        runs = self._selected_runs(settings.runs.value)
+        if not runs:
+            return
+        self._check_that_it_is_a_test(runs[0])
+        try:
+            self._add_marks(runs[0])
+        except LocatedError as error:
+            raise self.CollectError(shown(error, self.config)) from error
+        notes.simulations += len(runs)
+        make = SimulationItem.from_parent
+        for run in runs:
+            yield make(self, name=run_name(run), run=run)
+
+    def _selected_runs(self, run_filter: str) -> Sequence[Run]:
+        """Return the runs that the filter leaves; where it leaves none, note why."""
+        try:
+            self.all_runs = expand(self.ini, self.info.name)
+        except LocatedError as error:
+            raise self.CollectError(shown(error, self.config)) from error
+        if not run_filter:
+            return self.all_runs
+        try:
+            runs = expand(self.ini, self.info.name, run_filter=run_filter)
+        except LocatedError as error:
+            # A filter speaks of variables that other configs have; whether that is an error is seen at the end.
+            why = error.message
+        else:
+            if runs:
+                return runs
+            why = f"none of its {len(self.all_runs)} runs"
+        self.config.stash[NOTES_KEY].runs_passed_over.append((self.info.name, why))
+        return ()
+
+    def _check_that_it_is_a_test(self, run: Run) -> None:
+        """Skip the config if what is known of its first run tells that none of them is a test."""
+        if not (run.option("network") or "").strip('"'):
+            raise pytest.skip.Exception(f"config {self.info.name} has no network: nothing to simulate")
+        scheduler = run.option("scheduler-class") or ""
+        if any(word in scheduler.lower() for word in _REAL_TIME):
+            raise pytest.skip.Exception(
+                f"config {self.info.name} is an emulation: its scheduler-class {scheduler} waits for the real world"
+            )
+
+    def _add_marks(self, run: Run) -> None:
+        chosen = self.parent.project.settings(self.info.name)
+        if chosen.skip is not None:
+            self.add_marker(pytest.mark.skip(reason=chosen.skip))
+        if chosen.xfail is not None:
+            self.add_marker(pytest.mark.xfail(reason=chosen.xfail))
+        for marker in chosen.markers:
+            self.add_marker(getattr(pytest.mark, marker))
+        sim_time_limit = self.config.stash[SETTINGS_KEY].sim_time_limit.value or chosen.limits_sim_time_limit
+        if not sim_time_limit and not run.option("sim-time-limit"):
+            self.add_marker(pytest.mark.skip(reason=NO_LIMIT))
+
+    @cached_property
+    def plan(self) -> RunPlan:
+        """What is decided for all runs of the config; raise `ProgramMissingError` if nothing can run them."""
+        settings = self.config.stash[SETTINGS_KEY]
+        project = self.parent.project
+        chosen = project.settings(self.info.name)
+        timeout = settings.timeout.value
+        if not settings.timeout.given and chosen.limits_timeout is not None:
+            timeout = chosen.limits_timeout
+        return RunPlan(
+            ini_file=self.parent.path,
+            program=self.program,
+            settings=chosen,
+            overrides=settings.overrides.value,
+            timeout=timeout,
+            sim_time_limit=settings.sim_time_limit.value or chosen.limits_sim_time_limit or "",
+        )
+
+    @cached_property
+    def _found(self) -> Program | LocatedError:
+        """The program, or why there is none: asked for by every run, looked for once."""
+        settings = self.config.stash[SETTINGS_KEY]
+        try:
+            chosen = self.parent.project.settings(self.info.name)
+            return find_program(
+                ProgramWish(
+                    project=self.parent.project,
+                    settings=chosen,
+                    folder=self.parent.path.parent,
+                    mode=settings.mode.value or chosen.mode or "",
+                    name=settings.program.value,
+                    top=self.config.rootpath,
+                )
+            )
+        except LocatedError as error:
+            return error
+
+    @property
+    def program(self) -> Program:
+        """The program that simulates the runs; raise `ProgramMissingError` if there is none."""
+        if isinstance(self._found, LocatedError):
+            raise self._found
+        return self._found
+
+    @property
+    def program_line(self) -> str:
+        """By which program the runs are simulated and why by this one, or why by none."""
+        try:
+            program = self.program
+        except LocatedError as error:
+            return f"without a program: {error.message}"
+        mode = f"{program.mode}, " if program.mode else ""
+        return f"by {shlex.join(program.words)} ({mode}{program.reason})"

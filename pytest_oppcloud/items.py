@@ -1,0 +1,268 @@
+"""The test item: one run of one simulation.
+
+An item knows its run; everything else is worked out when somebody asks for it, because a session may hold ten thousand
+items and run ten. `setup` has the run simulated (what fails there is the machinery: ERROR), `runtest` judges the
+outcome (FAILED), and reports are completed here with what they tell about the simulation.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from oppcloud_worker.messages import Verdict
+
+from .baselines import BaselineFile, baseline_path
+from .command import build_request, decisive_settings, own_fingerprints, plain_command
+from .comparison import Update
+from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
+from .execution import executor_of
+from .judging import Expectation, Judgement, Result, describe_end, judge, recording_of, rules_of, tail
+from .keeping import kept_folder
+from .naming import keywords
+from .project import provenance
+from .records import RunKey
+from .session import PROJECTS_KEY
+from .settings import SETTINGS, SETTINGS_KEY
+
+if TYPE_CHECKING:
+    from oppcloud_worker.messages import RunOutcome, RunRequest
+
+    from .collection import ConfigCollector, IniFile
+    from .content import Content
+    from .records import Record
+    from .runs import Run
+
+#: Attribute of a report that holds a baseline to be written: its file, and the text of a baseline file with it alone.
+RECORD_ATTRIBUTE = "opp_record"
+
+
+class SimulationFailed(OppcloudError):  # noqa: N818 - it is a verdict
+    """The simulation failed, or differs from its baseline."""
+
+
+class SimulationItem(pytest.Item):
+    """One run of one simulation."""
+
+    parent: ConfigCollector
+
+    def __init__(self, *, run: Run, **kwargs: Any) -> None:
+        """Take the run; nothing else is done here, as there may be many."""
+        super().__init__(**kwargs)
+        self.run = run
+        #: How the run ended; None until `setup` knows.
+        self.outcome: RunOutcome | None = None
+        #: How it was judged; None until `runtest` has done so.
+        self.judgement: Judgement | None = None
+
+    # -- what the item is -----------------------------------------------------------------------------------------
+
+    @property
+    def ini_file(self) -> IniFile:
+        """The collector of the ini file."""
+        return self.parent.parent
+
+    @property
+    def key(self) -> RunKey:
+        """What identifies the run in the baselines."""
+        return run_key(self.run)
+
+    @cached_property
+    def baseline(self) -> Record | None:
+        """What is stored for the run, None if nothing is; raise `BaselineError` if it is damaged."""
+        return self.ini_file.baselines.record(self.key)
+
+    @cached_property
+    def request(self) -> RunRequest:
+        """The request that has the run simulated, its folder absolute.
+
+        Raise `ProgramMissingError` if nothing can run it.
+        """
+        try:
+            baseline = self.baseline
+        except BaselineError:
+            # Judging will tell. The simulation is wanted all the same: it may be there to record a new baseline.
+            baseline = None
+        values = baseline.values if baseline else ()
+        expected = {value.name: value.value for value in values if value.kind == "fingerprint"}
+        return build_request(self.parent.plan, self.run, name=self.nodeid, expected_fingerprints=expected)
+
+    @property
+    def content(self) -> Content:
+        """The files that the run needs on another machine; the same object for all runs of a config."""
+        ini = self.ini_file
+        return self.config.stash[PROJECTS_KEY].content(ini.project, self.parent.program, ini.path.parent)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the run is to be simulated, as far as can be known before: no skip mark, and a program is there."""
+        if any(True for _ in self.iter_markers("skip")):
+            return False
+        try:
+            return bool(self.parent.program.words)
+        except LocatedError:
+            return False
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Return where the config is defined, and what the item is called in headlines."""
+        path, line = self.parent.heading
+        return path, line - 1, f"{self.parent.name} {self.name}"
+
+    def listextrakeywords(self) -> set[str]:
+        """Add the iteration variables to what `-k` looks at."""
+        return super().listextrakeywords() | keywords(self.run)
+
+    # -- what it does ---------------------------------------------------------------------------------------------
+
+    def setup(self) -> None:
+        """Have the run simulated; raise `MachineryError` if that could not be done."""
+        request = self.request
+        outcome = executor_of(self.config).result(request)
+        made_with = {**outcome.provenance, **provenance(self.parent.program)}
+        outcome = self.outcome = replace(outcome, provenance=made_with)
+        self._tell(cause=outcome.cause.text, host=outcome.host, wall_time=f"{outcome.wall_time:.6f}")
+        if outcome.events is not None:
+            self._tell(events=str(outcome.events))
+        fingerprints = [f"{value.value}/{value.name}" for value in outcome.values if value.kind == "fingerprint"]
+        if fingerprints:
+            self._tell(fingerprint=" ".join(fingerprints))
+        if outcome.cause.verdict is Verdict.ERROR:
+            raise MachineryError(self._with_help(describe_end(outcome)))
+
+    def runtest(self) -> None:
+        """Judge the outcome; raise `SimulationFailed` with the text for people."""
+        if self.outcome is None:
+            raise SimulationFailed("there is no outcome to judge: the item was not set up")
+        update = self.config.stash[SETTINGS_KEY].update.value
+        judgement = self.judgement = judge(self.outcome, self._expectation(), Update(update) if update else None)
+        self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
+        if judgement.result is Result.SKIPPED:
+            pytest.skip(judgement.text)
+        if judgement.result is Result.FAILED:
+            raise SimulationFailed(self._with_help(judgement.text))
+
+    def _expectation(self) -> Expectation:
+        stored, damage = None, None
+        try:
+            stored = self.baseline
+        except BaselineError as error:
+            damage = error
+        plan = self.parent.plan
+        return Expectation(
+            decisive=decisive_settings(plan, self.run),
+            recording=recording_of(plan.settings),
+            rules=rules_of(plan.settings, self.ini_file.project.source(self.run.config, "check.tolerances")),
+            own_fingerprints=own_fingerprints(self.run),
+            stored=stored,
+            damage=damage,
+        )
+
+    def teardown(self) -> None:
+        """Forget the files of a run that did not fail; those of others were moved away."""
+        if self.outcome is not None:
+            executor_of(self.config).discard_files(self.outcome)
+            # Ten thousand outcomes need not stay in memory.
+            self.outcome = self.judgement = None
+
+    def _tell(self, **properties: str) -> None:
+        self.user_properties.extend((f"opp_{name}", _printable(value)) for name, value in properties.items())
+
+    # -- what is said about it ------------------------------------------------------------------------------------
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Return the text of an error that people are meant to read; anything else keeps its traceback."""
+        if isinstance(excinfo.value, OppcloudError):
+            return shown(excinfo.value, self.config)
+        return super().repr_failure(excinfo, style)
+
+    def _with_help(self, text: str) -> str:
+        """Add where the files are and how to see it again at the desk."""
+        lines = [text, "", f"again, alone: {self.reproduction}", f"by hand: {plain_command(self.request)}"]
+        kept = self._keep_files()
+        if kept:
+            lines.append(f"files: {kept}")
+        return "\n".join(lines)
+
+    @property
+    def reproduction(self) -> str:
+        """The command that reproduces the run alone, locally, with the options that decide it."""
+        file = os.path.relpath(self.ini_file.path, self.config.invocation_params.dir)
+        words = ["pytest", "-p", "no:oppcloud", f"{file}::{self.parent.name}::{self.name}"]
+        for setting in SETTINGS:
+            if setting.decides_the_run:
+                given = self.config.getoption(setting.destination, None)
+                values = given if isinstance(given, list) else [given]
+                words += [f"{setting.option}={value}" for value in values if value is not None]
+        return shlex.join(words)
+
+    def _keep_files(self) -> str:
+        """Move the files of the run to where people find them; return that place, or why they are lost."""
+        if self.outcome is None or not (self.outcome.files or self.outcome.directory):
+            return ""
+        try:
+            folder = kept_folder(self.config, self.nodeid)
+            executor_of(self.config).keep_files(self.outcome, folder)
+        except (MachineryError, OSError) as error:
+            return f"lost: {error}"
+        place = os.path.relpath(folder, self.config.invocation_params.dir)
+        self._tell(files=place)
+        return place
+
+    def complete(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Give the report the simulation's own duration, its output, and what is to be recorded.
+
+        A failure of the machinery stays one, whatever an xfail mark made of it.
+        """
+        error = None if call.excinfo is None else call.excinfo.value
+        if report.when == "setup" and isinstance(error, OppcloudError):
+            report.outcome = "failed"
+            report.longrepr = shown(error, self.config)
+            vars(report).pop("wasxfail", None)
+        elif report.skipped and isinstance(report.longrepr, tuple):
+            path, line, _ = self.reportinfo()
+            report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
+        outcome = self.outcome
+        if outcome is None:
+            return
+        if report.when == "setup":
+            report.duration = max(0.0, report.duration - outcome.wall_time)
+        elif report.when == "call":
+            report.duration = outcome.wall_time
+        ended_well = outcome.cause.verdict is Verdict.PASSED
+        if report.failed and not ended_well and report.when in {"setup", "call"}:
+            for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
+                if text.strip():
+                    report.sections.append((f"Captured {name} of the simulation", tail(text)))
+        judgement = self.judgement
+        if report.when == "call" and report.passed and judgement is not None and judgement.record is not None:
+            path = baseline_path(self.ini_file.path)
+            data = BaselineFile(path).updated({self.key: judgement.record}).data
+            # Latin-1 makes a string of any bytes, and every string survives the way to xdist's controller.
+            setattr(report, RECORD_ATTRIBUTE, {"path": str(path), "data": data.decode("latin-1")})
+
+
+def run_key(run: Run) -> RunKey:
+    """Return what identifies the run in the baselines."""
+    return RunKey.of(run.config, run.itervars, run.repetition, run.occurrence)
+
+
+def shown(error: OppcloudError, config: pytest.Config) -> str:
+    """Return the text of the error, with its file as seen from where pytest was started."""
+    if not isinstance(error, LocatedError) or error.file is None:
+        return _printable(str(error))
+    file = os.path.relpath(error.file, config.invocation_params.dir)
+    return _printable(str(LocatedError(error.message, file=file, line=error.line, advice=error.advice)))
+
+
+def _printable(text: str) -> str:
+    """Return `text` as every report can hold it: a byte that was not UTF-8 becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def simulation_items(session: pytest.Session) -> list[SimulationItem]:
+    """Return the items of the session that are simulations, in pytest's order."""
+    return [item for item in session.items if isinstance(item, SimulationItem)]

@@ -1,0 +1,104 @@
+"""What people read: which programs run, how much was compared, what became of the baselines.
+
+Lines are made by pure functions of reports and notes; the reports carry all they need as `opp_*` user properties, so
+that they are the same under xdist.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.messages import Cause, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import pytest
+
+    from .items import SimulationItem
+    from .recording import BaselineRecorder
+    from .session import Notes
+
+_MACHINERY = frozenset(cause.text for cause in Cause if cause.verdict is Verdict.ERROR)
+
+
+def properties(report: pytest.TestReport) -> dict[str, str]:
+    """Return what a report tells about its simulation, without the prefix; empty for other tests."""
+    return {name[4:]: str(value) for name, value in report.user_properties if name.startswith("opp_")}
+
+
+def program_lines(items: Iterable[SimulationItem]) -> list[str]:
+    """Return which programs simulate the items, and why these: one line per program."""
+    counts: Counter[str] = Counter()
+    for config, count in Counter(item.parent for item in items).items():
+        counts[config.program_line] += count
+    return [f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()]
+
+
+def pass_word(report: pytest.TestReport) -> str:
+    """Return the word for a pass in the verbose listing, "" for tests that are no simulations."""
+    told = properties(report)
+    if "compared" not in told:
+        return ""
+    word = "RECORDED" if told["judgement"].startswith("recorded") else "PASSED"
+    return f"{word} ({_plural(int(told['compared']), 'value')})"
+
+
+def summary_lines(
+    reports: Iterable[pytest.TestReport], notes: Notes, recorder: BaselineRecorder | None, folder: Path
+) -> Iterator[str]:
+    """Yield what the summary has to say; nothing if there were no simulations. Paths are seen from `folder`."""
+    told = [found for report in reports if report.when == "call" and report.passed and (found := properties(report))]
+    compared = [int(item["compared"]) for item in told if not item["judgement"].startswith("recorded")]
+    if compared:
+        yield f"compared {_plural(sum(compared), 'value')} in {_plural(len(compared), 'passed run')}"
+    yield from _machinery_lines(reports)
+    if recorder is not None:
+        yield from _recorder_lines(recorder, folder)
+    for file, runs in notes.unused_baselines if recorder is None or not recorder.removed else ():
+        shown = ", ".join(map(str, runs[:3])) + (", ..." if len(runs) > 3 else "")
+        yield f"{_plural(len(runs), 'unused baseline')} in {os.path.relpath(file, folder)}: {shown}"
+
+
+def _machinery_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    failed = Counter(
+        found["cause"]
+        for report in reports
+        if report.when == "setup" and (found := properties(report)).get("cause") in _MACHINERY
+    )
+    if failed:
+        causes = ", ".join(f"{cause} ({count})" for cause, count in failed.most_common())
+        yield f"{_plural(sum(failed.values()), 'run')} failed in the machinery, not in the simulation: {causes}"
+
+
+def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
+    for path, count in recorder.written:
+        yield f"wrote {_plural(count, 'baseline')} to {os.path.relpath(path, folder)}"
+    for path in recorder.unchanged:
+        yield f"{os.path.relpath(path, folder)} stays as it was"
+    for path, count in recorder.removed:
+        yield f"removed {_plural(count, 'unused baseline')} from {os.path.relpath(path, folder)}"
+    for error in recorder.errors:
+        yield f"not written: {error}"
+    if not (recorder.written or recorder.unchanged or recorder.errors):
+        yield "no baseline was to be written"
+
+
+def empty_selection_lines(notes: Notes, configs: tuple[str, ...], runs: str) -> Iterator[str]:
+    """Yield why the options selected no simulation, and what there was to select."""
+    if configs and notes.configs_passed_over and not notes.runs_passed_over:
+        names = ", ".join(dict.fromkeys(notes.configs_passed_over))
+        yield f"no config to run matches --opp-config {' '.join(configs)}; there are: {names}"
+    elif runs:
+        yield f"no run matches --opp-runs {runs}"
+        for config, why in notes.runs_passed_over:
+            yield f"  {config}: {why}"
+    else:
+        yield "there is no simulation to select from"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

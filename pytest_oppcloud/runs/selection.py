@@ -1,0 +1,88 @@
+"""Run filters: which runs `-r` selects (OMNeT++ 6.1, src/envir/envirbase.cc, resolveRunFilter)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pytest_oppcloud.errors import IniError
+from pytest_oppcloud.inifile.characters import is_blank
+from pytest_oppcloud.inifile.expressions import ExpressionError
+
+from .conditions import FILTER_REFERENCE, ITERATION_REFERENCE, Condition
+from .plan import Plan
+from .scenario import Values
+
+_NUMBERS_ONLY: Final = re.compile("[0-9,.\\- ]*")
+#: A number or a range, and the comma behind it; a range may have one dot or dash too few or too many.
+_ITEM: Final = re.compile(r"[ \t]*([0-9]+)[ \t]*(?:(?:-\.?|\.\.)[ \t]*([0-9]+)[ \t]*)?(,|$)")
+#: More numbers than there can be runs, for lists that name one many times.
+_MAX_NUMBERS: Final = 2_000_000
+
+
+def is_number_list(run_filter: str) -> bool:
+    """Tell whether a filter is a list of run numbers, or blank, rather than an expression."""
+    return _NUMBERS_ONLY.fullmatch(run_filter) is not None or is_blank(run_filter)
+
+
+def numbers_of(run_filter: str, run_count: int) -> Sequence[int]:
+    """Return the numbers in a list such as "0..4,9,12-14", in its order; raise `IniError` with OMNeT++'s words."""
+    if is_blank(run_filter):
+        return range(run_count)
+    numbers: list[int] = []
+    position = 0
+    while not is_blank(run_filter[position:]):
+        match = _ITEM.match(run_filter, position)
+        first = re.match(r"[ \t]*([0-9]+)", run_filter[position:])
+        if match is None:
+            raise IniError(f"Syntax error in run list '{run_filter}'")
+        position = match.end()
+        low = _c_int(match.group(1))
+        high = low if match.group(2) is None else _c_int(match.group(2))
+        del first
+        for number in range(low, high + 1):
+            if number >= run_count:
+                raise IniError(
+                    f"Run number {number} in run list '{run_filter}' is out of range 0..{run_count - 1}"
+                )
+            numbers.append(number)
+            if len(numbers) > _MAX_NUMBERS:
+                raise IniError(f"Run list '{run_filter:.40}...' names too many runs")
+    return numbers
+
+
+def matching(run_filter: str, plan: Plan, tuples: Sequence[Values]) -> list[int]:
+    """Return the numbers of the runs for which an expression is true; raise `IniError` with OMNeT++'s words."""
+    condition = Condition(run_filter, FILTER_REFERENCE)
+    places = {name: index for index, name in enumerate(plan.names)}
+    needs_more = any(name not in places for name in condition.names)
+    numbers: list[int] = []
+    for number, values in enumerate(tuples):
+        variables = plan.variables(number, values) if needs_more else dict(zip(plan.names, values, strict=True))
+
+        def value_of(name: str, variables: dict[str, str] = variables) -> str:
+            if name not in variables:
+                raise ExpressionError(f"Unknown variable ${name}")
+            return variables[name]
+
+        try:
+            if condition.holds(value_of, _without_references):
+                numbers.append(number)
+        except ExpressionError as error:
+            raise IniError(f"Cannot evaluate run filter: {error}") from error
+    return numbers
+
+
+def _without_references(text: str) -> str:
+    """Raise if a text refers to variables still: OMNeT++ looks a second time, and knows none then."""
+    match = ITERATION_REFERENCE.search(text)
+    if match:
+        raise ExpressionError(f"Unknown iteration variable: ${match.group(1) or match.group(2)}")
+    return text
+
+
+def _c_int(digits: str) -> int:
+    """Return what C's atoi() makes of a number: it keeps 32 bits of a long."""
+    number = min(int(digits[:25]), 2**63 - 1)
+    return (number + 2**31) % 2**32 - 2**31

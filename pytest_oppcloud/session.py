@@ -1,0 +1,85 @@
+"""What one session knows about itself, apart from its items: caches, and notes for the summary."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from .content import Content, content_of
+from .project import Program, Project, read_project
+from .records import RunKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Projects:
+    """The `oppcloud.toml` files of a session and the content of its folders, each read once."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._projects: dict[Path | None, Project] = {None: Project()}
+        self._contents: dict[tuple[Path | None, Path, Program], Content] = {}
+
+    def read(self, file: Path | None) -> Project:
+        """Return what `file` says; raise `SettingsError` where it cannot be read."""
+        if file is not None and file not in self._projects:
+            self._projects[file] = read_project(file)
+        return self._projects[file]
+
+    def content(self, project: Project, program: Program, folder: Path) -> Content:
+        """Return what travels with the runs of the ini files in `folder`."""
+        key = (project.file, folder, program)
+        if key not in self._contents:
+            self._contents[key] = content_of(project, program, folder)
+        return self._contents[key]
+
+
+@dataclass(slots=True, kw_only=True)
+class Notes:
+    """What the summary tells and no report does."""
+
+    #: How many simulations were collected.
+    simulations: int = 0
+    #: Configs that no `--opp-config` asked for.
+    configs_passed_over: list[str] = field(default_factory=list)
+    #: Config, and why `--opp-runs` left none of its runs.
+    runs_passed_over: list[tuple[str, str]] = field(default_factory=list)
+    #: Baseline file, and the runs in it that its ini file has no more.
+    unused_baselines: list[tuple[str, list[RunKey]]] = field(default_factory=list)
+    #: Why the session is refused; "" if it is not.
+    refusal: str = ""
+
+    def to_text(self) -> str:
+        """Return the notes as an xdist worker sends them: ASCII, whatever bytes names are made of."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Notes:
+        """Read what `to_text` wrote."""
+        data = json.loads(text)
+        for entry in data["unused_baselines"]:
+            entry[1] = [
+                RunKey.of(key["config"], dict(key["itervars"]), key["repetition"], key["occurrence"])
+                for key in entry[1]
+            ]
+        return cls(**data)
+
+
+class HasBaselines(Protocol):
+    """What the end of a session wants of a collected ini file."""
+
+    path: Path
+
+    def unused_baselines(self) -> list[RunKey]:
+        """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
+        ...
+
+
+#: The collectors of the ini files of a session.
+INI_FILES_KEY = pytest.StashKey[list[HasBaselines]]()
+PROJECTS_KEY = pytest.StashKey[Projects]()
+NOTES_KEY = pytest.StashKey[Notes]()

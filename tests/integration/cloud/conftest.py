@@ -1,0 +1,236 @@
+"""A real Redis, real workers, and the proof that nothing is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+from oppcloud_worker.messages import RunOutcome, RunRequest
+from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
+from pytest_oppcloud.cloud.embedded import find_server
+from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+
+#: Marks all processes that descend from a test, whatever session or group they moved to.
+MARK = "OPPCLOUD_TEST_MARK"
+
+
+def eventually(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until `condition` holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object], float, str], None]:
+    return eventually
+
+
+@dataclass
+class Processes:
+    """The processes that a test started, directly or not."""
+
+    mark: str
+
+    def running(self, word: str = "") -> dict[int, str]:
+        """Return pid and command of those that run and have `word` in their command line."""
+        options = ["-axwwE"] if sys.platform == "darwin" else ["axeww"]
+        output = subprocess.run(
+            ["ps", *options, "-o", "pid=,stat=,command="],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            env={"PATH": os.environ["PATH"]},
+        ).stdout
+        found = {}
+        for line in output.splitlines():
+            pid, stat, command = line.split(None, 2)
+            if f"{MARK}={self.mark}" in command and int(pid) != os.getpid() and not stat.startswith("Z"):
+                own = command.partition(" ")[0] + command.partition(" ")[2].partition(f"{MARK}=")[0]
+                if word in own:
+                    found[int(pid)] = own[:200]
+        return found
+
+    def none_left(self, seconds: float = 5.0) -> None:
+        """Fail if any still runs after `seconds`."""
+        try:
+            eventually(lambda: not self.running(), seconds, "all processes gone")
+        except pytest.fail.Exception:
+            pytest.fail(f"still running: {self.running()}")
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Mark all processes of the test; whatever it leaves is killed, and the test fails."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    for name in [name for name in os.environ if name.startswith(("OPPCLOUD_REDIS", "PYTEST_ADDOPTS"))]:
+        monkeypatch.delenv(name)
+    found = Processes(mark=mark)
+    yield found
+    left = found.running()
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+@dataclass
+class Server:
+    """A Redis server on a unix socket."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.folder}/s"
+
+    @property
+    def connection(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def start(self) -> None:
+        arguments = ["--port", "0", "--unixsocket", f"{self.folder}/s", "--save", "", "--dir", str(self.folder)]
+        self.process = subprocess.Popen([find_server().path, *arguments], stdout=subprocess.DEVNULL)
+        eventually(self._answers, 10, "Redis answers")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.connection.ping())
+        except redis.ConnectionError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the test's own; its path is short, as unix sockets want it."""
+    with ExitStack() as stack:
+        import tempfile
+
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp")))
+        server = Server(folder)
+        server.start()
+        stack.callback(server.stop)
+        yield server
+
+
+@dataclass
+class Workers:
+    """Workers of the test's server."""
+
+    server: Server
+    folder: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *options: str, slots: int = 1) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--cache", str(self.folder / "cache")]
+        environment = {**os.environ, "OPPCLOUD_REDIS_URL": self.server.url}
+        process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.started:
+            process.communicate(timeout=10)
+
+
+@pytest.fixture
+def workers(server: Server, tmp_path: Path) -> Iterator[Workers]:
+    found = Workers(server, tmp_path)
+    yield found
+    found.end()
+
+
+@dataclass
+class Client:
+    """A session without pytest around it."""
+
+    server: Server
+    patience: float = 30.0
+    notices: list[str] = field(default_factory=list)
+    dispatcher: Dispatcher = field(init=False)
+    executor: QueueExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        address = QueueAddress(
+            url=self.server.url, queue="oppcloud", session=uuid.uuid4().hex[:12], patience=self.patience
+        )
+        self.dispatcher = Dispatcher(address, owner=True)
+        self.executor = QueueExecutor(
+            description="", open_queue=lambda: self.dispatcher, notify=self.notices.append
+        )
+        self.dispatcher.start()
+
+    @property
+    def session(self) -> str:
+        return self.dispatcher.address.session
+
+    def submit(self, *requests: RunRequest) -> None:
+        self.executor.submit([Submission(request=request, content=None) for request in requests])
+
+    def run(self, request: RunRequest) -> RunOutcome:
+        self.submit(request)
+        return self.executor.result(request)
+
+
+@pytest.fixture
+def make_client(server: Server) -> Iterator[Callable[..., Client]]:
+    clients: list[Client] = []
+
+    def make(patience: float = 30.0) -> Client:
+        clients.append(Client(server, patience=patience))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.executor.close()
+        client.dispatcher.finish()
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Client]) -> Client:
+    return make_client()
+
+
+def shell(script: str, name: str = "run", **changes: object) -> RunRequest:
+    """Return a request that runs a shell script."""
+    values: dict[str, object] = {
+        "name": name,
+        "program": ("/bin/sh", "-c", script, "sh"),
+        "arguments": (),
+        "directory": "/",
+        "config": "General",
+        "run_number": 0,
+        "repetition": 0,
+    }
+    return RunRequest(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def script() -> Callable[..., RunRequest]:
+    return shell

@@ -1,0 +1,203 @@
+"""Which program simulates the runs of an ini file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_oppcloud.project import (
+    Program,
+    ProgramMissingError,
+    ProgramWish,
+    Project,
+    RunSettings,
+    find_program,
+    read_project,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAKEFILE = """\
+#  This file was generated with the command:
+#  opp_makemake -f --deep
+TARGET_DIR = .
+TARGET_NAME = {name}$(D)
+TARGET = {target}
+PROJECT_OUTPUT_DIR = {output}
+PROJECTRELATIVE_PATH = {part}
+O = $(PROJECT_OUTPUT_DIR)/$(CONFIGNAME)/$(PROJECTRELATIVE_PATH)
+"""
+
+
+def executable(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def makefile(
+    folder: Path, *, name: str, target: str = "$(TARGET_NAME)$(EXE_SUFFIX)", output: str = "out", part: str = ""
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Makefile").write_text(MAKEFILE.format(name=name, target=target, output=output, part=part))
+
+
+def built(folder: Path, *, mode: str = "", top: Path | None = None) -> Program:
+    return find_program(
+        ProgramWish(project=Project(), settings=RunSettings(), folder=folder, mode=mode, top=top or folder)
+    )
+
+
+def named(folder: Path, text: str, *, mode: str = "", name: str = "", config: str = "General") -> Program:
+    (folder / "oppcloud.toml").write_text(text)
+    project = read_project(folder / "oppcloud.toml")
+    return find_program(
+        ProgramWish(project=project, settings=project.settings(config), folder=folder, mode=mode, name=name, top=folder)
+    )
+
+
+def test_named_after_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "fifo"
+    executable(folder / "fifo")
+    program = built(folder)
+    assert program.words == ("./fifo",)
+    assert (program.mode, program.ned_path, program.reason) == ("release", (), "built here")
+    assert program.files == (folder / "fifo",)
+
+
+def test_the_target_of_the_makefile(tmp_path: Path) -> None:
+    makefile(tmp_path, name="other")
+    executable(tmp_path / "other")
+    executable(tmp_path / tmp_path.name)
+    assert built(tmp_path).words == ("./other",)
+
+
+@pytest.mark.parametrize("text", ["TARGET = old$(EXE_SUFFIX)\n", "TARGET=old\n", "TARGET := old$(D)\n"])
+def test_targets_of_other_makefiles(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Makefile").write_text(text)
+    executable(tmp_path / "old")
+    assert built(tmp_path).words == ("./old",)
+
+
+def test_under_out(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="prog", output="../out", part="src")
+    executable(tmp_path / "out" / "gcc-release" / "src" / "prog")
+    assert built(tmp_path / "src", top=tmp_path).words == ("../out/gcc-release/src/prog",)
+
+
+def test_modes(tmp_path: Path) -> None:
+    makefile(tmp_path, name="prog")
+    executable(tmp_path / "prog_dbg")
+    assert built(tmp_path).words == ("./prog_dbg",)
+    assert built(tmp_path).mode == "debug"
+    executable(tmp_path / "prog")
+    assert built(tmp_path).words == ("./prog",)
+    assert built(tmp_path, mode="debug").words == ("./prog_dbg",)
+
+
+def test_a_missing_mode_is_not_replaced(tmp_path: Path) -> None:
+    makefile(tmp_path, name="prog")
+    executable(tmp_path / "prog")
+    with pytest.raises(ProgramMissingError) as caught:
+        built(tmp_path, mode="debug")
+    assert "prog_dbg" in caught.value.message
+    assert "make MODE=debug" in caught.value.advice
+
+
+def test_a_library_goes_through_opp_run(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="$(LIB_PREFIX)INET", target="$(TARGET_NAME)$(SHARED_LIB_SUFFIX)")
+    (tmp_path / "src" / "libINET.so").touch()
+    folder = tmp_path / "examples" / "lan"
+    folder.mkdir(parents=True)
+    (tmp_path / ".nedfolders").write_text("src\nexamples\n-src/none\nmissing\n")
+    program = built(folder, top=tmp_path)
+    assert program.words == ("opp_run", "-l", "../../src/libINET.so")
+    assert program.ned_path == ("../../src", "..")
+    assert program.files == (tmp_path / "src" / "libINET.so",)
+
+
+def test_a_program_in_src_beside_simulations(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="model")
+    executable(tmp_path / "src" / "model")
+    folder = tmp_path / "simulations" / "a"
+    folder.mkdir(parents=True)
+    (tmp_path / "simulations" / "package.ned").touch()
+    program = built(folder, top=tmp_path)
+    assert program.words == ("../../src/model",)
+    assert program.ned_path == ("..", "../../src")
+
+
+def test_a_static_library_is_no_program(tmp_path: Path) -> None:
+    makefile(tmp_path, name="$(LIB_PREFIX)x", target="$(TARGET_NAME).a")
+    (tmp_path / "libx.a").touch()
+    with pytest.raises(ProgramMissingError):
+        built(tmp_path)
+
+
+def test_folders_above_the_top_are_not_looked_at(tmp_path: Path) -> None:
+    executable(tmp_path / tmp_path.name)
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    assert built(folder, top=tmp_path).words == (f"../{tmp_path.name}",)
+    with pytest.raises(ProgramMissingError):
+        built(folder, top=folder)
+
+
+def test_nothing_built(tmp_path: Path) -> None:
+    (tmp_path / tmp_path.name).touch()  # not executable
+    with pytest.raises(ProgramMissingError) as caught:
+        built(tmp_path)
+    assert tmp_path.name in caught.value.message
+    assert "opp_makemake -f --deep && make MODE=release" in caught.value.advice
+    assert "oppcloud.toml" in caught.value.advice
+
+
+def test_the_first_alternative_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "model.py").touch()
+    text = 'program = { cpp = "./model", engine = "{python} model.py" }\nbuild = ["make", "all"]\n'
+    program = named(tmp_path, text)
+    assert program.words == ("{python}", "./model.py")
+    assert program.reason == "engine of oppcloud.toml, as there is no ./model, ./model_dbg"
+    executable(tmp_path / "model")
+    assert named(tmp_path, text).words == ("./model",)
+    assert named(tmp_path, text, name="engine").words == ("{python}", "./model.py")
+    with pytest.raises(ProgramMissingError) as caught:
+        named(tmp_path, text, name="other")
+    assert caught.value.advice == "Programs here: cpp, engine"
+
+
+def test_no_alternative_exists(tmp_path: Path) -> None:
+    with pytest.raises(ProgramMissingError) as caught:
+        named(tmp_path, 'program = ["./a", "no-such-command-on-the-path"]\nbuild = ["make", "all"]\n', mode="release")
+    assert caught.value.message == "none of these programs exists: ./a, no-such-command-on-the-path on the PATH"
+    assert caught.value.advice == "Build it: make all"
+
+
+def test_paths_are_relative_to_the_settings_file(tmp_path: Path) -> None:
+    executable(tmp_path / "bin" / "run")
+    (tmp_path / "lib.so").touch()
+    folder = tmp_path / "sims" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "oppcloud.toml").write_text(
+        'program = [["bin/run", "-l", "lib.so", "{folder}", "{name}"]]\nned_path = ["src", "{folder}"]\n'
+    )
+    project = read_project(tmp_path / "oppcloud.toml")
+    program = find_program(ProgramWish(project=project, settings=project.settings("A"), folder=folder))
+    assert program.words == ("../../bin/run", "-l", "../../lib.so", ".", "one")
+    assert program.files == (tmp_path / "bin" / "run", tmp_path / "lib.so")
+    assert program.ned_path == ("../../src", ".")
+
+
+def test_debug_mode_of_a_named_program(tmp_path: Path) -> None:
+    executable(tmp_path / "a")
+    assert named(tmp_path, 'program = "./a"\n').words == ("./a",)
+    with pytest.raises(ProgramMissingError, match="a_dbg"):
+        named(tmp_path, 'program = "./a"\n', mode="debug")
+
+
+def test_a_name_without_a_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(ProgramMissingError, match="names programs for"):
+        find_program(ProgramWish(project=Project(), settings=RunSettings(), folder=tmp_path, name="engine"))

@@ -1,0 +1,55 @@
+"""How both ends reach Redis."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+#: Errors after which the same command may succeed a moment later.
+LOST = (redis.ConnectionError, redis.TimeoutError)
+
+#: Seconds between two tries, growing from the first to the second figure.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+#: Seconds to wait for a connection, and for the answer to a command that does not block.
+_CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 15
+
+
+def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Redis:
+    """Return a client for `url`; nothing is sent yet. Raise `ValueError` where the URL cannot be understood.
+
+    `retries` bounds how often a command is tried again after the connection was lost; the pauses between grow to two
+    seconds, so that 30 of them bridge about a minute. `name` is what Redis calls its connections.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=_CONNECT_TIMEOUT,
+        socket_timeout=_ANSWER_TIMEOUT,
+        retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE, base=_FIRST_PAUSE), retries),
+        retry_on_error=[*LOST, redis.BusyLoadingError],
+        health_check_interval=30,
+        client_name=name,
+    )
+
+
+def as_text(value: bytes | str) -> str:
+    """Return what Redis gave as text; it is bytes, though the types of redis-py allow for both."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def as_bytes(value: bytes | str) -> bytes:
+    """Return what Redis gave as bytes."""
+    return value if isinstance(value, bytes) else value.encode()
+
+
+def redacted(url: str) -> str:
+    """Return `url` without its password, for people."""
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:***@{host}" if user else host
+    return urlunsplit(parts._replace(netloc=netloc, query=""))

@@ -1,0 +1,75 @@
+"""The names of all our keys in Redis, and how long they live.
+
+oppcloud:slots:<queue>                   set of the names of the slots that serve a queue
+oppcloud:slot:<name>                     what a slot is, as JSON; its presence is the slot's lease
+oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
+oppcloud:<session>:submitter             which process of the session queues its runs
+oppcloud:<session>:events                stream: started, requeued, finished
+oppcloud:<session>:attempts              hash: which attempts were ever queued again (the fence)
+oppcloud:<session>:outcome:<run>         the first outcome of a run, compressed JSON
+oppcloud:<session>:files:<run>:<digest>  a result file
+oppcloud:content:<digest>                a file that runs need, the same for all sessions
+"""
+
+from __future__ import annotations
+
+#: Default name of the RQ queue.
+DEFAULT_QUEUE = "oppcloud"
+
+#: A slot that has not been heard of for so many seconds is dead, and its run goes to another.
+SLOT_LEASE = 10
+#: A session whose client has not been heard of for so many seconds is dead, and its runs are stopped.
+SESSION_LEASE = 30
+#: Leases are renewed, and those of others looked at, after so many seconds: a dead slot is found within 15 seconds.
+RENEW = 3
+#: Outcomes, events and fences of a session that nobody cleaned up: a day.
+SESSION_DATA = 24 * 3600
+#: Result files that nobody fetched: an hour.
+RESULT_FILES = 3600
+#: Content that runs need, after its last use: a week.
+CONTENT = 7 * 24 * 3600
+
+
+def slots(queue: str) -> str:
+    """Return the key of the set of slots of `queue`."""
+    return f"oppcloud:slots:{queue}"
+
+
+def slot(name: str) -> str:
+    """Return the key of a slot's lease."""
+    return f"oppcloud:slot:{name}"
+
+
+def lease(session: str) -> str:
+    """Return the key of a session's lease."""
+    return f"oppcloud:{session}:lease"
+
+
+def submitter(session: str) -> str:
+    """Return the key that makes one process the submitter."""
+    return f"oppcloud:{session}:submitter"
+
+
+def events(session: str) -> str:
+    """Return the key of a session's stream of events."""
+    return f"oppcloud:{session}:events"
+
+
+def attempts(session: str) -> str:
+    """Return the key of a session's fences."""
+    return f"oppcloud:{session}:attempts"
+
+
+def outcome(session: str, run: str) -> str:
+    """Return the key of the outcome of a run."""
+    return f"oppcloud:{session}:outcome:{run}"
+
+
+def files(session: str, run: str) -> str:
+    """Return the prefix of the result files of a run."""
+    return f"oppcloud:{session}:files:{run}:"
+
+
+def content() -> str:
+    """Return the prefix of the files that runs need."""
+    return "oppcloud:content:"

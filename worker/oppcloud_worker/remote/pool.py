@@ -1,0 +1,242 @@
+"""A worker: several slots in one process tree, each a process of its own.
+
+The pool starts the slots, starts a new one in place of one that died, and hands back the run that died with it, at
+once. It ends with its slots when it is told to, when it has been idle for long enough, or when nothing works.
+
+Redis is imported late, for the rare case that a run must be handed back; the slots start meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.settings import URL_VARIABLE, SlotSettings
+from oppcloud_worker.ticket import Ticket
+from oppcloud_worker.wire import encode
+
+_log = logging.getLogger("oppcloud_worker")
+
+#: Seconds that slots have to stop their simulations and hand back their runs, before they are killed.
+GRACE = 3.0
+#: Slots that fail one after the other before the pool gives up.
+_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """What a worker is told to be."""
+
+    url: str
+    queue: str
+    slots: int
+    #: Folder for unpacked content, and its limit in bytes.
+    cache: str
+    cache_limit: int
+    #: Seconds without a run after which the worker ends; 0: never.
+    max_idle_time: float = 0.0
+    #: Whether the worker ends when its standard input closes.
+    until_stdin_closes: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Slot:
+    """A slot as the pool sees it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    buffer: bytes = b""
+    ready: bool = False
+    #: The run that it is busy with.
+    ticket: Ticket | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Pool:
+    """The slots of one worker."""
+
+    settings: PoolSettings
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
+    _slots: list[_Slot] = field(default_factory=list)
+    _started: int = 0
+    _failures: int = 0
+    #: Why the pool ends: None as long as it does not, "" for no reason to complain.
+    _ending: str | None = None
+    _last_work: float = field(default_factory=time.monotonic)
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def run(self) -> int:
+        """Serve until told to end; return the exit code of the worker."""
+        scratch = tempfile.mkdtemp(prefix="oppcloud-runs-")
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._selector.register(reader, selectors.EVENT_READ, lambda: reader.recv(4096))
+        if self.settings.until_stdin_closes:
+            self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._on_stdin)
+        try:
+            for _ in range(self.settings.slots):
+                self._start(scratch)
+            while self._ending is None:
+                self._turn(scratch)
+            return 1 if self._ending else 0
+        finally:
+            self._end_slots()
+            shutil.rmtree(scratch, ignore_errors=True)
+            if self._ending:
+                _log.error("%s", self._ending)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._ending = ""
+
+    def _on_stdin(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            self._ending = ""
+
+    def _turn(self, scratch: str) -> None:
+        """Wait for something to happen, and do what follows from it."""
+        for key, _ in self._selector.select(self._patience()):
+            if isinstance(key.data, _Slot):
+                self._read(key.data, scratch)
+            else:
+                key.data()
+        limit = self.settings.max_idle_time
+        if limit and self._idle() and time.monotonic() - self._last_work >= limit:
+            _log.warning("idle for %g seconds, ending", limit)
+            self._ending = ""
+
+    def _idle(self) -> bool:
+        return all(slot.ticket is None for slot in self._slots)
+
+    def _patience(self) -> float | None:
+        if not self.settings.max_idle_time or not self._idle():
+            return None
+        return max(0.0, self._last_work + self.settings.max_idle_time - time.monotonic()) + 0.01
+
+    def _start(self, scratch: str) -> None:
+        """Start another slot."""
+        self._started += 1
+        settings = SlotSettings(
+            name=f"{self.name}-{self._started}",
+            worker=self.name,
+            url=self.settings.url,
+            queue=self.settings.queue,
+            cache=self.settings.cache,
+            cache_limit=self.settings.cache_limit,
+            scratch=scratch,
+        )
+        environment = {name: value for name, value in os.environ.items() if name != URL_VARIABLE}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "oppcloud_worker.remote.slot"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            # Not where somebody keeps a module that is called like one of Python's.
+            cwd=scratch,
+            # Ctrl-C at a terminal is the pool's to handle.
+            start_new_session=True,
+        )
+        assert process.stdin is not None  # noqa: S101  # both are pipes, see above
+        assert process.stdout is not None  # noqa: S101
+        slot = _Slot(name=settings.name, process=process)
+        self._slots.append(slot)
+        self._selector.register(process.stdout, selectors.EVENT_READ, slot)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(encode(settings)).encode() + b"\n")
+            process.stdin.flush()
+
+    def _read(self, slot: _Slot, scratch: str) -> None:
+        """Hear what a slot tells; when it has ended, start another in its place."""
+        if not self._hear(slot):
+            self._bury(slot)
+            if self._failures >= _FAILURES:
+                self._ending = self._ending or f"{_FAILURES} slots failed one after the other, giving up"
+            elif self._ending is None:
+                self._start(scratch)
+
+    def _hear(self, slot: _Slot) -> bool:
+        """Take in what a slot has written; return False at its end."""
+        assert slot.process.stdout is not None  # noqa: S101
+        data = os.read(slot.process.stdout.fileno(), 65536)
+        *lines, slot.buffer = (slot.buffer + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "ticket" in message:
+                slot.ticket = None if message["ticket"] is None else Ticket.from_json(message["ticket"])
+                self._last_work = time.monotonic()
+            elif "ready" in message:
+                slot.ready, self._failures = True, 0
+            else:
+                _log.error("slot %s: %s", slot.name, message.get("failed", message))
+        return bool(data)
+
+    def _bury(self, slot: _Slot) -> None:
+        """Clear away a slot that has ended, and hand back the run that it was busy with."""
+        assert slot.process.stdout is not None  # noqa: S101
+        self._selector.unregister(slot.process.stdout)
+        self._slots.remove(slot)
+        code = slot.process.wait()
+        _close(slot)
+        if not slot.ready:
+            self._failures += 1
+        if code == 0 and slot.ticket is None:
+            return
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        _log.warning("slot %s was %s%s", slot.name, how, f", busy with {slot.ticket.job_id}" if slot.ticket else "")
+        if slot.ready:
+            self._hand_back(slot, f"its worker slot {slot.name} was {how}")
+
+    def _hand_back(self, slot: _Slot, why: str) -> None:
+        from redis import RedisError  # noqa: PLC0415  # late, see above
+
+        from . import presence, runs  # noqa: PLC0415
+        from .connection import connect  # noqa: PLC0415
+
+        try:
+            connection = connect(self.settings.url)
+            pipeline = connection.pipeline()
+            presence.withdraw(pipeline, self.settings.queue, slot.name)
+            pipeline.execute()
+            if slot.ticket is not None:
+                outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=socket.gethostname())
+                runs.settle(connection, slot.ticket, outcome, slot=slot.name)
+            connection.close()
+        except RedisError as error:
+            # Whoever wants the outcome notices when the slot's lease ends.
+            _log.warning("slot %s: cannot hand back its run: %s", slot.name, error)
+
+    def _end_slots(self) -> None:
+        """Tell all slots to end, wait for them, kill those that take too long."""
+        for slot in self._slots:
+            slot.process.terminate()
+        deadline = time.monotonic() + GRACE
+        while self._slots and (left := deadline - time.monotonic()) > 0:
+            for key, _ in self._selector.select(left):
+                if isinstance(key.data, _Slot) and not self._hear(key.data):
+                    self._bury(key.data)
+        for slot in list(self._slots):
+            slot.process.kill()
+            while self._hear(slot):
+                pass
+            self._bury(slot)
+
+
+def _close(slot: _Slot) -> None:
+    for stream in (slot.process.stdin, slot.process.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()

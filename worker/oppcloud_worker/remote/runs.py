@@ -1,0 +1,235 @@
+"""The runs of sessions in Redis: queued as RQ jobs, settled exactly once.
+
+Both ends use this module: the client queues runs, slots settle them, and whoever finds that a slot has died (its
+supervisor at once, a client when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
+their state is never asked. The outcome under our own key is the truth: the first one written stays.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rq import Queue
+from rq.intermediate_queue import IntermediateQueue
+from rq.job import Job
+
+from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.wire import MessageError
+
+from . import events, keys
+from .connection import as_bytes, as_text
+from .events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import redis
+    from redis.client import Pipeline
+    from rq.queue import EnqueueData
+
+    from oppcloud_worker.ticket import Ticket
+
+#: The only function that a worker of ours runs.
+JOB_FUNCTION = "oppcloud_worker.job.run"
+
+#: RQ's own watchdog is off: `simulation.execute` ends a run that takes too long, with its whole process tree.
+_NO_TIMEOUT = -1
+
+#: Jobs that are sent in one go.
+_CHUNK = 500
+
+#: Bytes of the JSON of an outcome: enough for some 300,000 recorded values.
+OUTCOME_LIMIT = 64 * 1024 * 1024
+
+
+def rq_queue(connection: redis.Redis, name: str) -> Queue:
+    """Return the RQ queue `name`, with JSON instead of RQ's default, pickle."""
+    return Queue(name, connection=connection, serializer="json")
+
+
+def enqueue(connection: redis.Redis, tickets: Sequence[Ticket]) -> None:
+    """Queue `tickets`, all for the same queue, in their order."""
+    for start in range(0, len(tickets), _CHUNK):
+        chunk = tickets[start : start + _CHUNK]
+        rq_queue(connection, chunk[0].queue).enqueue_many([_job(ticket) for ticket in chunk])
+
+
+def _job(ticket: Ticket, *, at_front: bool = False) -> EnqueueData:
+    """Return the RQ job for `ticket`; every time limit is given, as RQ's defaults lose jobs."""
+    return Queue.prepare_data(
+        JOB_FUNCTION,
+        args=(ticket.to_json(),),
+        timeout=_NO_TIMEOUT,
+        ttl=keys.SESSION_DATA,
+        result_ttl=keys.RESULT_FILES,
+        failure_ttl=keys.SESSION_DATA,
+        description=ticket.request.name,
+        job_id=ticket.job_id,
+        at_front=at_front,
+    )
+
+
+def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> bool:
+    """Tell the session that `slot` took the run; return whether anybody still wants its outcome."""
+    pipeline = connection.pipeline()
+    pipeline.exists(keys.lease(ticket.session))
+    pipeline.exists(keys.outcome(ticket.session, ticket.run))
+    events.add(pipeline, ticket.session, Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot))
+    leased, settled, *_ = pipeline.execute()
+    return bool(leased) and not settled
+
+
+def settle(
+    connection: redis.Redis,
+    ticket: Ticket,
+    outcome: RunOutcome,
+    *,
+    slot: str = "",
+    busy_time: float = 0.0,
+) -> None:
+    """End an attempt: queue the next one if the cause allows, else store the outcome as the run's result.
+
+    May be called by several for the same attempt; only the first has an effect.
+    """
+    if outcome.cause.retries > ticket.losses:
+        hand_back(connection, ticket, outcome.cause, outcome.message, slot=slot, counts=True)
+    else:
+        _publish(connection, ticket, outcome, slot=slot, busy_time=busy_time)
+
+
+def hand_back(  # noqa: PLR0913  # all of it stands in the event
+    connection: redis.Redis, ticket: Ticket, cause: Cause, message: str, *, slot: str = "", counts: bool
+) -> None:
+    """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome."""
+    following = ticket.again(counts=counts)
+    fences, fence = keys.attempts(ticket.session), f"{ticket.run}-{following.attempt}"
+    event = Event(
+        kind=events.REQUEUED,
+        run=ticket.run,
+        attempt=ticket.attempt,
+        slot=slot,
+        cause=cause.name,
+        message=message,
+        losses=following.losses,
+    )
+
+    def queue_once(pipeline: Pipeline) -> None:
+        # The fence falls together with the new job: whoever dies in between has done nothing.
+        taken, leased = pipeline.hexists(fences, fence), pipeline.exists(keys.lease(ticket.session))
+        pipeline.multi()
+        if taken or not leased:
+            return
+        pipeline.hset(fences, fence, slot)
+        pipeline.expire(fences, keys.SESSION_DATA)
+        rq_queue(connection, ticket.queue).enqueue_many([_job(following, at_front=True)], pipeline=pipeline)
+        events.add(pipeline, ticket.session, event)
+
+    connection.transaction(queue_once, fences)
+
+
+def _publish(connection: redis.Redis, ticket: Ticket, outcome: RunOutcome, *, slot: str, busy_time: float) -> None:
+    """Store the outcome unless there is one, and tell the session, in one transaction."""
+    outcome = replace(outcome, attempt=ticket.attempt)
+    data = json.dumps(outcome.to_json(), separators=(",", ":")).encode()
+    if len(data) > OUTCOME_LIMIT:
+        outcome = replace(
+            outcome,
+            cause=Cause.OUT_OF_SPACE,
+            message=f"the recorded values take {len(data)} bytes, more than the {OUTCOME_LIMIT} that may travel; "
+            "record fewer of them, or run it at the desk",
+            values=(),
+        )
+        data = json.dumps(outcome.to_json(), separators=(",", ":")).encode()
+    event = Event(
+        kind=events.FINISHED,
+        run=ticket.run,
+        attempt=ticket.attempt,
+        slot=slot,
+        cause=outcome.cause.name,
+        wall_time=outcome.wall_time,
+        busy_time=busy_time,
+    )
+    pipeline = connection.pipeline(transaction=True)
+    pipeline.set(keys.outcome(ticket.session, ticket.run), zlib.compress(data, 1), nx=True, ex=keys.SESSION_DATA)
+    events.add(pipeline, ticket.session, event)
+    pipeline.execute()
+
+
+def outcomes(connection: redis.Redis, session: str, runs: Sequence[str]) -> dict[str, RunOutcome]:
+    """Fetch the outcomes of `runs` as far as there are any; what is no outcome counts as none."""
+    found: dict[str, RunOutcome] = {}
+    if not runs:
+        return found
+    for run, data in zip(runs, connection.mget([keys.outcome(session, run) for run in runs]), strict=True):
+        if data is not None:
+            found[run] = _read_outcome(as_bytes(data))
+    return found
+
+
+def _read_outcome(data: bytes) -> RunOutcome:
+    """Read what a worker wrote; a damaged outcome is one that says so."""
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(data, OUTCOME_LIMIT + 1)
+        if len(text) > OUTCOME_LIMIT:
+            return RunOutcome(cause=Cause.RESULT_DAMAGED, message=f"an outcome of more than {OUTCOME_LIMIT} bytes came")
+        return RunOutcome.from_json(json.loads(text))
+    except (zlib.error, ValueError, MessageError) as error:
+        return RunOutcome(cause=Cause.RESULT_DAMAGED, message=f"what came back is no outcome: {error}")
+
+
+def queued(connection: redis.Redis, queue: str) -> set[str]:
+    """Return the ids of all jobs in the queue, those of other sessions included."""
+    return set(_queued(connection, rq_queue(connection, queue)))
+
+
+def _queued(connection: redis.Redis, queue: Queue) -> list[str]:
+    return [as_text(job_id) for job_id in connection.lrange(queue.key, 0, -1)]
+
+
+def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
+    """Take all jobs of `session` out of the queue; return how many there were."""
+    jobs = rq_queue(connection, queue)
+    ours = [job_id for job_id in _queued(connection, jobs) if job_id.startswith(f"{session}-")]
+    for start in range(0, len(ours), _CHUNK):
+        pipeline = connection.pipeline(transaction=False)
+        for job_id in ours[start : start + _CHUNK]:
+            # In the order of the queue, so that each is found near its front.
+            pipeline.lrem(jobs.key, 1, job_id)
+            pipeline.delete(Job.key_for(job_id))
+        pipeline.execute()
+    return len(ours)
+
+
+def forget_popped(connection: redis.Redis, queue: str, job_id: str) -> None:
+    """Remove a job whose slot died between taking it and starting it from where RQ keeps it meanwhile."""
+    connection.lrem(IntermediateQueue.get_intermediate_queue_key(rq_queue(connection, queue).key), 1, job_id)
+
+
+def become_submitter(connection: redis.Redis, session: str) -> bool:
+    """Return whether this process is the one that queues the runs of `session`: the first that asks is."""
+    return bool(connection.set(keys.submitter(session), b"1", nx=True, ex=keys.SESSION_DATA))
+
+
+def renew_session(pipeline: Pipeline, session: str) -> None:
+    """Say that the outcomes of `session` are still wanted."""
+    pipeline.set(keys.lease(session), b"1", ex=keys.SESSION_LEASE)
+
+
+def stop(connection: redis.Redis, running: Iterable[tuple[str, str]]) -> None:
+    """Tell slots to stop what they run: pairs of slot name and job id."""
+    pipeline = connection.pipeline(transaction=False)
+    for slot, job_id in running:
+        pipeline.publish(f"rq:pubsub:{slot}", json.dumps({"command": "stop-job", "job_id": job_id}))
+    pipeline.execute()
+
+
+def remove_session(connection: redis.Redis, session: str, runs: Iterable[str]) -> None:
+    """Remove all keys of a session that has ended."""
+    names = [key(session) for key in (keys.lease, keys.submitter, keys.events, keys.attempts)]
+    names += [keys.outcome(session, run) for run in runs]
+    for start in range(0, len(names), _CHUNK):
+        connection.delete(*names[start : start + _CHUNK])

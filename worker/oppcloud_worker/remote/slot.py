@@ -1,0 +1,312 @@
+"""One slot of a worker: a process that takes one run after the other from the queue.
+
+Started by the supervisor (`oppcloud_worker.supervisor`) as `python -m oppcloud_worker.remote.slot`, with its settings
+as one line of JSON on standard input. That input then stays open: when it closes, the supervisor is gone, and the
+slot goes, too. On standard output the slot tells the supervisor what it does, one JSON object per line, so that the
+supervisor can hand its run back should it be killed.
+
+The slot is an RQ worker on one queue (with several, RQ loses jobs) that runs its jobs in its own process: what runs
+long is the simulation, and that is a process tree of its own under a guardian already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import redis
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.worker import SimpleWorker
+
+from oppcloud_worker import job as job_function
+from oppcloud_worker.cache import Cache
+from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.settings import SlotSettings
+from oppcloud_worker.supervision import Stop
+from oppcloud_worker.wire import decode
+
+from . import keys, presence, runs
+from .connection import LOST, connect, redacted
+from .redis_store import RedisStore
+from .results import store_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from rq.executions import Execution
+
+    from oppcloud_worker.ticket import Ticket
+
+_log = logging.getLogger("oppcloud_worker")
+
+#: How often a command is tried again when Redis is away: more than a minute.
+_RETRIES = 45
+#: The same for the first contact: some five seconds.
+_FIRST_RETRIES = 7
+
+#: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
+_RQ_WORKER_TTL = 60
+
+
+class ForbiddenJobError(Exception):
+    """Somebody queued what is no run of ours."""
+
+
+class RunJob(Job):
+    """An RQ job that can be nothing but a run: whatever lies in Redis, no other function is imported or called."""
+
+    @property
+    def func(self) -> Callable[[object], dict[str, object]]:
+        """The one job function."""
+        if self.func_name != runs.JOB_FUNCTION or self.instance is not None:
+            raise ForbiddenJobError(f"this worker runs {runs.JOB_FUNCTION} only, not {self.func_name!r:.100}")
+        if len(self.args) != 1 or self.kwargs:
+            raise ForbiddenJobError(f"{runs.JOB_FUNCTION} takes one ticket")
+        return job_function.run
+
+    @property
+    def success_callback(self) -> None:
+        """None: callbacks would be functions of somebody else's choice."""
+
+    @property
+    def failure_callback(self) -> None:
+        """None, as above."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """None, as above."""
+
+    def send_webhooks(self, status: object, *, exc_string: str | None = None) -> None:
+        """Send nothing: the address would be of somebody else's choice."""
+
+
+class Slot(SimpleWorker):
+    """The RQ worker, and the host of the runs."""
+
+    job_class = RunJob
+    log_result_lifespan = False
+
+    def __init__(
+        self,
+        settings: SlotSettings,
+        connection: redis.Redis,
+        side: redis.Redis,
+        tell: Callable[[dict[str, object]], None],
+    ) -> None:
+        super().__init__(
+            [runs.rq_queue(connection, settings.queue)],
+            name=settings.name,
+            connection=connection,
+            serializer="json",
+            job_class=RunJob,
+            worker_ttl=_RQ_WORKER_TTL,
+            log_job_description=False,
+        )
+        self.scratch = Path(settings.scratch)
+        self.stop = Stop()
+        self.info = presence.SlotInfo(
+            name=settings.name, worker=settings.worker, host=self.hostname or "", pid=os.getpid()
+        )
+        self._queue_name = settings.queue
+        self._tell = tell
+        self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
+        self._cache = Cache(Path(settings.cache), settings.cache_limit)
+        #: The run that is under way.
+        self._ticket: Ticket | None = None
+        #: For the other threads, so that they disturb nothing.
+        self._side = side
+        #: Why the slot ends, "" as long as it does not.
+        self._ending = ""
+        self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
+        self._ended = threading.Event()
+
+    # What the job function asks for (`job.Host`).
+
+    def content(self, digest: str) -> AbstractContextManager[Path]:
+        """Give the unpacked content."""
+        return self._cache.content(digest, self._store)
+
+    def begin(self, ticket: Ticket) -> bool:
+        """Note the run, here, at the supervisor and in its session."""
+        self.stop = Stop()
+        self._ticket = ticket
+        self._tell({"ticket": ticket.to_json()})
+        wanted = runs.announce_start(self.connection, ticket, self.name)
+        if not wanted:
+            self._forget()
+        if self._ending:
+            # The signal came before there was anything to stop.
+            self.stop.set()
+        return wanted
+
+    def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
+        """Store the result files in Redis; those of a stopped run are of no use to anybody."""
+        if outcome.cause is Cause.STOPPED:
+            return replace(outcome, files=(), directory="")
+        store = RedisStore(self.connection, keys.files(ticket.session, ticket.run), ttl=keys.RESULT_FILES)
+        return store_results(outcome, store)
+
+    def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
+        """Settle the attempt, or hand the run back if it was us who ended it."""
+        if outcome.cause is Cause.STOPPED and self._ending:
+            runs.hand_back(self.connection, ticket, outcome.cause, self._ending, slot=self.name, counts=False)
+        else:
+            runs.settle(self.connection, ticket, outcome, slot=self.name, busy_time=busy_time)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ticket = None
+        self._tell({"ticket": None})
+
+    # What RQ calls.
+
+    def bootstrap(self, *arguments: object, **options: object) -> None:
+        """Announce the slot after RQ has announced its worker."""
+        super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
+        self._announce()
+        self._renewer.start()
+        self._tell({"ready": True})
+
+    def teardown(self) -> None:
+        """Take the announcements back, as far as Redis can be reached."""
+        self._ended.set()
+        with contextlib.suppress(redis.RedisError):
+            pipeline = self.connection.pipeline()
+            presence.withdraw(pipeline, self._queue_name, self.name)
+            pipeline.execute()
+            super().teardown()  # type: ignore[no-untyped-call]
+
+    def unsubscribe(self) -> None:
+        """Leave the thread that listens for commands as it is: it would be waited for in vain, and ends with us."""
+
+    def procline(self, message: str) -> None:
+        """Leave the name of the process alone."""
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:  # noqa: ARG002  # RQ's signature
+        """Stop the simulation: the session no longer wants it. RQ calls this in its own thread."""
+        self.stop.set()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a signal handler
+        """End soon after SIGTERM or SIGINT: stop the simulation and hand its run back."""
+        if not self._ending:
+            self._ending = f"its worker was told to end ({signal.Signals(signum).name})"
+            self.stop.set()
+            threading.Thread(target=self._stop_waiting, daemon=True, name="unblock").start()
+
+    def _stop_waiting(self) -> None:
+        """Have the main thread come back from waiting for a job (in a thread of its own).
+
+        An exception there could lose a job that Redis has just given away; to be unblocked is an ordinary time-out.
+        """
+        try:
+            while not self._ended.wait(0.05):
+                for client in self._side.client_list(_type="normal"):
+                    if client["name"] == self.name and client["cmd"] == "blmove":
+                        self._side.client_unblock(int(client["id"]))
+        except redis.RedisError:
+            # No Redis, no job to lose.
+            if self._ticket is None:
+                os._exit(0)
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Tell RQ whether to clean up after others; asked before each wait for a job, so here is where we end."""
+        if self._ending:
+            raise StopRequested
+        return bool(super().should_run_maintenance_tasks)
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002  # RQ's signature
+        """Return how long RQ may take the job to be running without hearing of it."""
+        return _RQ_WORKER_TTL
+
+    def _announce(self) -> bool:
+        """Renew all leases; return whether the session of the current run still wants its outcome."""
+        ticket = self._ticket
+        pipeline = self._side.pipeline()
+        presence.announce(pipeline, self._queue_name, self.info)
+        if ticket is None:
+            pipeline.execute()
+            return True
+        pipeline.exists(keys.lease(ticket.session))
+        wanted = bool(pipeline.execute()[-1])
+        execution: Execution | None = next(iter(self.executions.values()), None)
+        if execution is not None and execution._job is not None:  # noqa: SLF001  # it would be fetched anew otherwise
+            self.maintain_heartbeats(execution._job, execution)  # noqa: SLF001
+        return wanted or ticket is not self._ticket
+
+    def _renew(self) -> None:
+        """Renew the leases until the slot ends (in a thread of its own); stop a run that nobody wants any more."""
+        while not self._ended.wait(keys.RENEW):
+            try:
+                if not self._announce():
+                    self.stop.set()
+            except redis.RedisError as error:  # noqa: PERF203  # the next time may be better
+                _log.warning("slot %s: cannot renew its lease: %s", self.name, error)
+
+
+def _read_line() -> bytes:
+    """Read the first line of standard input, and not more than that."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = os.read(0, 65536)
+        if not data:
+            sys.exit(0)
+        line += data
+    return line
+
+
+def _watch_supervisor() -> None:
+    """End the slot when the supervisor is gone (in a thread of its own)."""
+    # Not through sys.stdin, whose lock would be in the way when the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _teller() -> Callable[[dict[str, object]], None]:
+    """Return the function that tells the supervisor; standard output then belongs to it alone."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def tell(message: dict[str, object]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            channel.write(json.dumps(message, separators=(",", ":")) + "\n")
+
+    return tell
+
+
+def main() -> NoReturn:
+    """Serve the queue until told to end."""
+    settings = decode(SlotSettings, json.loads(_read_line()))
+    tell = _teller()
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    # Simulations must not find it in their environment.
+    os.environ.pop("OPPCLOUD_REDIS_URL", None)
+    try:
+        # A wrong address should show soon, a Redis that goes away later may come back.
+        connect(settings.url, retries=_FIRST_RETRIES).ping()
+        connection = connect(settings.url, retries=_RETRIES, name=settings.name)
+        slot = Slot(settings, connection, connect(settings.url), tell)
+    except (*LOST, redis.RedisError, ValueError) as error:
+        tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {error}"})
+        sys.exit(1)
+    job_function.serve(slot)
+    threading.Thread(target=_watch_supervisor, daemon=True, name="supervisor").start()
+    slot.work(logging_level="WARNING")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What a worker is told to be.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Where the URL of the queue comes from unless an option gives it: the password in it then stands in no command line.
+URL_VARIABLE = "OPPCLOUD_REDIS_URL"
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSettings:
+    """What the supervisor tells a slot."""
+
+    #: Name of the slot, and of the worker that it belongs to.
+    name: str
+    worker: str
+    url: str
+    queue: str
+    #: Folder for unpacked content, and its limit in bytes.
+    cache: str
+    cache_limit: int
+    #: Folder for the results of runs until they are stored.
+    scratch: str
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: what its affinity and its container allow."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return max(1, min(cores, _quota() or cores))
+
+
+def _quota() -> int:
+    """Return the cores that the container allows, 0 for no limit."""
+    try:
+        if _CGROUP_V2.exists():
+            quota, period = _CGROUP_V2.read_text(encoding="ascii").split()
+        else:
+            quota, period = (file.read_text(encoding="ascii").strip() for file in _CGROUP_V1)
+        return max(1, round(int(quota) / int(period))) if int(quota) > 0 else 0
+    except (OSError, ValueError):
+        return 0

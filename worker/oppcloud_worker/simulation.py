@@ -1,0 +1,174 @@
+"""The only place where a simulation is started.
+
+Standard library only. Both the local executor and the job function of a worker call `execute`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import socket
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import Console
+from .judging import VOLATILE_ATTRIBUTES, judge
+from .messages import Cause, ResultFile, RunOutcome, RunRequest
+from .supervision import GuardianLostError, Program, Stop, guardian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
+
+#: What stands for the result folder in arguments: `--output-scalar-file={results}/run.sca`. With a dollar sign in
+#: front it is OMNeT++'s own notation for a variable and stays.
+RESULTS = "{results}"
+#: As a word of the program: the interpreter of whoever executes the request.
+PYTHON = "{python}"  # no f-string: it is written so in requests
+_RESULTS = re.compile(r"(?<!\$)\{results\}")
+#: Names in the directory of a run.
+STDOUT = "stdout.txt"
+STDERR = "stderr.txt"
+#: Files of one run that are listed; who leaves more behind has them kept, but not told.
+_MAX_FILES = 10_000
+
+
+def execute(  # noqa: PLR0913  # one task, six things to say about it
+    request: RunRequest,
+    directory: Path,
+    *,
+    content: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stop: Stop | None = None,
+    on_output: Callable[[bytes], None] | None = None,
+) -> RunOutcome:
+    """Run one simulation to its end and tell how it ended.
+
+    The command is the request's program and arguments, then `--fingerprint=` if one is asked for, then
+    `--result-dir=`; `{results}` in an argument stands for that folder, too. Whatever goes wrong with the simulation
+    or its processes is told by the outcome's cause; no process of it is left when this returns or raises.
+
+    :param directory: The run's own directory, which is made if need be and must be empty. Afterwards it holds
+        stdout.txt, stderr.txt and the folder `results`.
+    :param content: Root of the unpacked content, if the request's directory is relative to one.
+    :param environment: Variables to start from; this process's own by default.
+    :param stop: A switch that ends the run (cause `STOPPED`) when it is thrown, also before the start.
+    :param on_output: Called with each piece of standard output as it comes.
+    :raises FileExistsError: if `directory` is not empty: what lies there would be taken for results.
+    """
+    directory = directory.absolute()
+    results = directory / "results"
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise FileExistsError(f"the directory of a run must be empty: {directory}")
+    results.mkdir()
+    place = Path(request.directory) if content is None else content / request.directory
+    command = _command(request, results)
+    blank = RunOutcome(
+        cause=Cause.WORKER_BROKEN, command=command, host=_host(), directory=str(directory), provenance=_provenance()
+    )
+    if not place.is_absolute():
+        return replace(
+            blank, cause=Cause.REQUEST_DAMAGED, message=f"the working directory {place} is relative, but to nothing"
+        )
+    if stop is not None and stop.is_set():
+        return replace(blank, cause=Cause.STOPPED, message="stopped before the start")
+    stdout = Console(directory / STDOUT, request.limits.output)
+    stderr = Console(directory / STDERR, request.limits.output, after_end=False)
+
+    def take_output(data: bytes) -> None:
+        stdout.feed(data)
+        if on_output is not None:
+            on_output(data)
+
+    try:
+        with guardian() as lent:
+            end = lent.run(
+                Program(
+                    command=command,
+                    directory=place,
+                    environment={**(os.environ if environment is None else environment), **request.environment},
+                    limits=request.limits,
+                ),
+                on_stdout=take_output,
+                on_stderr=stderr.feed,
+                stop=stop,
+            )
+    except GuardianLostError as error:
+        return replace(blank, cause=Cause.WORKER_LOST, message=str(error), files=tuple(_files(directory)))
+    finally:
+        stdout.close()
+        stderr.close()
+    judgement = judge(request, end, stdout, stderr, results)
+    verdict, record = judgement.verdict, judgement.record
+    return replace(
+        blank,
+        cause=judgement.cause,
+        message=judgement.message,
+        exit_code=end.exit_code,
+        end_line="" if judgement.end is None else judgement.end.line,
+        events=None if judgement.end is None else judgement.end.event,
+        sim_time="" if judgement.end is None else judgement.end.time,
+        fingerprint_verdict="" if verdict is None else "verified" if verdict.verified else "mismatch",
+        values=judgement.fingerprints + (() if record is None else record.values),
+        attributes={}
+        if record is None
+        else {key: value for key, value in record.attributes.items() if key not in VOLATILE_ATTRIBUTES},
+        provenance=_provenance() | ({"omnetpp": stdout.version} if stdout.version else {}),
+        wall_time=end.wall_time,
+        cpu_time=end.cpu_time,
+        peak_memory=end.peak_memory,
+        stdout=stdout.tail,
+        stderr=stderr.tail,
+        files=tuple(_files(directory)),
+    )
+
+
+def _command(request: RunRequest, results: Path) -> tuple[str, ...]:
+    """Return the whole command line; options that are repeated count where they stand last."""
+    arguments = [_RESULTS.sub(lambda _: str(results), argument) for argument in request.arguments]
+    if request.fingerprint is not None:
+        arguments.append(f"--fingerprint={request.fingerprint}")
+    program = [sys.executable if word == PYTHON else word for word in request.program]
+    return (*program, *arguments, f"--result-dir={results}")
+
+
+def _files(directory: Path) -> Iterator[ResultFile]:
+    """Give the regular files of a run, in the order of their names."""
+    for count, path in enumerate(sorted(directory.rglob("*"))):
+        if count == _MAX_FILES:
+            return
+        information = path.lstat()
+        if stat.S_ISREG(information.st_mode):
+            yield ResultFile(path=path.relative_to(directory).as_posix(), size=information.st_size)
+
+
+@functools.cache
+def _host() -> str:
+    return socket.gethostname()
+
+
+def _provenance() -> dict[str, str]:
+    """Return what is known of the machine that the simulation runs on."""
+    return {"platform": _platform()}
+
+
+@functools.cache
+def _platform() -> str:
+    """Return system, machine and C library: "Linux x86_64 glibc 2.36"."""
+    library = ""
+    if sys.platform == "linux":
+        try:
+            library = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        except (OSError, ValueError):
+            # Another C library (musl), which does not know the question.
+            library = "other libc"
+    elif sys.platform == "darwin":
+        library = f"macOS {platform.mac_ver()[0]}"
+    return " ".join(filter(None, (platform.system(), platform.machine(), library)))

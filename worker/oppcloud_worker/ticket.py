@@ -1,0 +1,79 @@
+"""What lies in the queue: one attempt at one run of one session.
+
+Standard library only. The form of a ticket may change with `PROTOCOL`; the two fields that tell whether this worker
+can serve it at all are read first, from any form that is a JSON object.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from . import __version__
+from .messages import PROTOCOL, RunRequest
+from .wire import MessageError, decode, encode
+
+#: What RQ allows in the id of a job; sessions and runs are made of it.
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+class VersionMismatchError(Exception):
+    """Client and worker are not of the same version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One attempt at one run: the request, and who asked for it."""
+
+    #: Names the session in all keys; letters, digits and underscores.
+    session: str
+    #: Names the run within its session; letters, digits and underscores.
+    run: str
+    #: Name of the queue it goes back to when it is handed back.
+    queue: str
+    request: RunRequest
+    #: The fence: 1 for the first attempt; only one attempt of each number is ever queued.
+    attempt: int = 1
+    #: How many of the earlier attempts count against `Cause.retries`; a worker that was told to stop counts for none.
+    losses: int = 0
+    protocol: int = PROTOCOL
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        for name in (self.session, self.run):
+            if not _NAME.fullmatch(name):
+                raise MessageError(f"Ticket: {name!r:.80} cannot name a session or a run")
+
+    @property
+    def job_id(self) -> str:
+        """Id of the RQ job, which people see in the tools of RQ."""
+        return f"{self.session}-{self.run}-{self.attempt}"
+
+    def again(self, *, counts: bool) -> Ticket:
+        """Return the ticket of the next attempt."""
+        return replace(self, attempt=self.attempt + 1, losses=self.losses + counts)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the ticket as JSON values; protocol and version always stand in them."""
+        return encode(self) | {"protocol": self.protocol, "version": self.version}
+
+    @classmethod
+    def from_json(cls, data: object) -> Ticket:
+        """Read a ticket; raise `MessageError` or `VersionMismatchError`."""
+        if not isinstance(data, dict):
+            raise MessageError(f"Ticket: an object was expected, found {data!r:.80}")
+        theirs = (data.get("protocol"), data.get("version"))
+        if theirs != (PROTOCOL, __version__):
+            raise VersionMismatchError(
+                f"the client is pytest-oppcloud {theirs[1]} (protocol {theirs[0]}), "
+                f"this worker is {__version__} (protocol {PROTOCOL})"
+            )
+        return decode(cls, data)
+
+
+def parse_job_id(job_id: str) -> tuple[str, str, int]:
+    """Return session, run and attempt; raise `MessageError` where it is none of ours."""
+    parts = job_id.split("-")
+    if len(parts) != 3 or not parts[2].isdecimal():
+        raise MessageError(f"{job_id!r:.80} is no job of ours")
+    return parts[0], parts[1], int(parts[2])

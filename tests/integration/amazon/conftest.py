@@ -45,7 +45,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(scope="session")
 def amazon_url() -> Iterator[str]:
-    """The address of a running server."""
+    """Start the server; return its address."""
     script = Path(__file__).with_name("server.py")
     process = subprocess.Popen(
         [sys.executable, "-I", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -60,9 +60,9 @@ def amazon_url() -> Iterator[str]:
 
 @pytest.fixture
 def amazon(amazon_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """An empty account, which every AWS client of this test uses; returns the server's address."""
-    request = urllib.request.Request(f"{amazon_url}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(request) as answer:
+    """Empty the account, and let every AWS client of this test use it; return the server's address."""
+    request = urllib.request.Request(f"{amazon_url}/moto-api/reset", method="POST")  # noqa: S310  # our own server
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
         assert answer.status == 200
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -82,21 +82,21 @@ def amazon(amazon_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.fixture(scope="session")
 def shared_aws(amazon_url: str) -> Aws:
-    """Our client; making boto3's clients takes longer than most of the tests."""
+    """Return our client; making boto3's clients takes longer than most of the tests."""
     session = boto3.session.Session("testing", "testing", region_name=REGION)
     return Aws(REGION, lambda service: session.client(service, endpoint_url=amazon_url))
 
 
 @pytest.fixture
 def aws(amazon: str, shared_aws: Aws) -> Aws:
-    """Our client in the empty account."""
+    """Return our client in the empty account."""
     del amazon
     return shared_aws
 
 
 @pytest.fixture
 def cluster(aws: Aws, clock: FakeClock) -> Cluster:
-    """A cluster called "default"."""
+    """Make a cluster called "default"."""
     executor = deploy.LiveExecutor(aws, "default", clock, lambda _: None)
     deploy.run(aws, Options(), executor, lambda _: True)
     return find(aws, "default")

@@ -17,7 +17,7 @@ from .prices import Prices
 
 if TYPE_CHECKING:
     from .clock import Clock
-    from .options import DEFAULT_WORKER_TYPES, Options
+    from .options import Options
 
 #: Seconds between two looks at what CloudFormation does.
 PACE = 3.0

@@ -10,6 +10,8 @@ from pytest_oppcloud.errors import SettingsError
 TAG = "oppcloud:stack"
 #: Tags of the stack: the version of pytest-oppcloud that made it, and a digest of the template.
 VERSION_TAG, TEMPLATE_TAG = "oppcloud:version", "oppcloud:template"
+#: The path of the SSM parameters of all clusters.
+ALL_PARAMETERS = "/oppcloud"
 #: The cluster that is meant where none is named.
 DEFAULT_NAME = "default"
 #: The environment variable that names it.
@@ -45,7 +47,12 @@ def log_group(name: str) -> str:
 
 def parameters(name: str) -> str:
     """Return the path of all SSM parameters."""
-    return f"/oppcloud/{name}"
+    return f"{ALL_PARAMETERS}/{name}"
+
+
+def owner(parameter: str) -> str:
+    """Return the cluster that a parameter belongs to, by its path."""
+    return parameter.removeprefix(f"{ALL_PARAMETERS}/").partition("/")[0]
 
 
 def leases(name: str) -> str:

@@ -6,8 +6,10 @@ There is no logic here that pytest could not call. The command starts fast, so t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _USAGE: Final = """\
 usage: oppcloud COMMAND ...
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         # The reader, `head` perhaps, has seen enough; nothing may be written at exit either.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
 
 

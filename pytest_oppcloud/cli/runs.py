@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
 from pytest_oppcloud.inifile import IniContents, read_ini
 from pytest_oppcloud.runs import Run, Runs, expand
 
 from .arguments import RunsArguments, parse_runs_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 _USAGE: Final = """\
 usage: oppcloud runs [options] FILE.ini [FILE.ini ...] [--KEY=VALUE ...]
@@ -78,10 +80,14 @@ def _expansions(
     ini: IniContents, names: Iterable[str], arguments: RunsArguments
 ) -> Iterator[tuple[str, Runs | IniError]]:
     for name in names:
-        try:
-            yield name, expand(ini, name, arguments.run_filter)
-        except IniError as error:
-            yield name, error
+        yield name, _expansion(ini, name, arguments.run_filter)
+
+
+def _expansion(ini: IniContents, name: str, run_filter: str) -> Runs | IniError:
+    try:
+        return expand(ini, name, run_filter)
+    except IniError as error:
+        return error
 
 
 # -- the table ------------------------------------------------------------------------------------------------------
@@ -140,8 +146,8 @@ def _print_json(ini: IniContents, expansions: Iterable[tuple[str, Runs | IniErro
         head: dict[str, object] = {
             "name": name,
             "error": None,
-            "description": config.description,
-            "abstract": config.abstract,
+            "description": None if config.description_error else config.description,
+            "abstract": None if config.abstract_error else config.abstract,
             "extends": config.extends,
             "chain": config.chain,
             "file": config.file,

@@ -18,6 +18,7 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
 from oppcloud_worker.remote.connection import LOST, connect, redacted
 from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
@@ -279,7 +280,7 @@ class Dispatcher(threading.Thread):
     def _deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""
         for run, outcome in runs.outcomes(self._connection, self.address.session, finished).items():
-            digests = [file.digest for file in outcome.files if file.digest]
+            digests = [file.digest for file in outcome.files if file.digest not in {"", EMPTY}]
             if digests:
                 self.result_files[run] = digests
             if self._flights.pop(run, None) is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import redis
 from oppcloud_worker.manifest import check_path
+from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError, VerifyingSink
 
 from pytest_oppcloud.errors import MachineryError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from oppcloud_worker.messages import RunOutcome, RunRequest
+    from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
     from pytest_oppcloud.content import Content
 
@@ -62,8 +63,9 @@ class QueueExecutor:
         self._under_way: set[str] = set()
         #: Outcomes that nobody has asked for yet, by the name of the request, in the order of their arrival.
         self._arrived: dict[str, RunOutcome] = {}
-        #: The runs of outcomes that were handed out, by identity; the outcome is kept so that its id stays its own.
-        self._handed_out: dict[int, tuple[RunOutcome, str]] = {}
+        #: The runs whose outcomes were handed out, by the identity of their files, which stays where an outcome is
+        #: copied; the files are kept so that their id stays their own.
+        self._handed_out: dict[int, tuple[tuple[ResultFile, ...], str]] = {}
         self._runs: dict[str, str] = {}
 
     @property
@@ -108,7 +110,7 @@ class QueueExecutor:
         while name not in self._arrived:
             self._take_arrivals(_HEARING)
         outcome = self._arrived.pop(name)
-        self._handed_out[id(outcome)] = outcome, self._runs[name]
+        self._handed_out[id(outcome.files)] = outcome.files, self._runs[name]
         return outcome
 
     def _take_arrivals(self, timeout: float) -> None:
@@ -133,7 +135,7 @@ class QueueExecutor:
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Fetch the files of the run to `destination`; say there which were left out."""
-        _, run = self._handed_out.get(id(outcome), (outcome, ""))
+        _, run = self._handed_out.get(id(outcome.files), ((), ""))
         store = self._dispatcher.results_of(run)
         missing = []
         for file in outcome.files:
@@ -144,9 +146,10 @@ class QueueExecutor:
                 path = destination / check_path(file.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as target:
-                    sink = VerifyingSink(target, file.digest, file.size)
-                    store.get(file.digest, sink)
-                    sink.finish()
+                    if file.digest != EMPTY:
+                        sink = VerifyingSink(target, file.digest, file.size)
+                        store.get(file.digest, sink)
+                        sink.finish()
             except (ContentError, OSError, redis.RedisError) as error:
                 raise MachineryError(f"{file.path} of the run was lost on its way back: {error}") from error
         if missing:
@@ -157,7 +160,7 @@ class QueueExecutor:
 
     def discard_files(self, outcome: RunOutcome) -> None:
         """Have the store forget the files of the run."""
-        _, run = self._handed_out.pop(id(outcome), (outcome, ""))
+        _, run = self._handed_out.pop(id(outcome.files), ((), ""))
         digests = self._dispatcher.result_files.pop(run, None)
         if digests:
             # They go by themselves after an hour, if Redis cannot be reached now.

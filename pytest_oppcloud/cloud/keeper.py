@@ -49,7 +49,7 @@ class Keeper:
         with open(log, "wb") as output:  # noqa: PTH123
             self._server = subprocess.Popen(
                 [*server, "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700", "--save", "",  # type: ignore[misc]  # decoded JSON
-                 "--appendonly", "no", "--daemonize", "no", "--dir", self.folder, "--loglevel", "warning"],
+                 "--appendonly", "no", "--set-proc-title", "no", "--daemonize", "no", "--dir", self.folder, "--loglevel", "warning"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         self._await_server(log)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from oppcloud_worker import manifest
 from oppcloud_worker.remote import keys
 from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.store import ContentError
 
 if TYPE_CHECKING:
     import redis
-    from oppcloud_worker.manifest import Manifest
+    from oppcloud_worker.manifest import Entry, Manifest
     from oppcloud_worker.messages import RunRequest
 
     from pytest_oppcloud.content import Content
@@ -59,8 +60,7 @@ class Shipping:
         digests = list(files)
         for start in range(0, len(digests), _CHUNK):
             for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
-                with sources[files[digest].path].open("rb") as stream:
-                    self._store.put(digest, stream, files[digest].size)
+                self._put(files[digest], sources[files[digest].path])
                 self.sent_bytes += files[digest].size
         # Last, so that whoever finds the manifest finds its files, too.
         data = listed.to_bytes()
@@ -69,6 +69,13 @@ class Shipping:
             self.sent_bytes += len(data)
         self.total_bytes += listed.size
         self._sent.add(listed.digest)
+
+    def _put(self, entry: Entry, source: Path) -> None:
+        try:
+            with source.open("rb") as stream:
+                self._store.put(entry.digest, stream, entry.size)
+        except ContentError as error:
+            raise ContentError(f"{source}: {error}") from error
 
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""

@@ -4,11 +4,14 @@ This is what the rest of the project sees of an ini file; expanding a configurat
 business. The rules are those of OMNeT++ 6.1, src/envir/sectionbasedconfig.cc and startup.cc.
 """
 
+# Paths are texts here, as in the reader.
+# ruff: noqa: PTH109, PTH120
+
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.errors import IniError
 
@@ -22,6 +25,9 @@ from .reader import Entry, Section, read_sections
 from .validation import validate
 from .versions import DEFAULT_VERSION, Version
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigInfo:
@@ -30,8 +36,12 @@ class ConfigInfo:
     name: str
     #: The first description in the chain, "" for none; variables stay as they are.
     description: str
+    #: Why the description is no string, in OMNeT++'s words; "" if it is one.
+    description_error: str
     #: A base for others, not meant to be run.
     abstract: bool
+    #: Why `abstract` is neither true nor false, in OMNeT++'s words; "" if it is. Only OMNeT++'s launchers care.
+    abstract_error: str
     #: The sections that it falls back to directly.
     extends: tuple[str, ...]
     #: All sections that count, itself first; empty for [General] if the file has none.
@@ -47,7 +57,7 @@ class IniContents:
     def __init__(
         self,
         *,
-        path: str,
+        paths: Sequence[str],
         sections: Mapping[str, Section],
         overrides: tuple[Entry, ...],
         options: OptionTable,
@@ -55,7 +65,9 @@ class IniContents:
     ) -> None:
         """Check the sections and compute their chains; use `read_ini` instead."""
         #: The (first) ini file as it was given.
-        self.path = path
+        self.path = paths[0]
+        #: What ${inifile} stands for, when OMNeT++ is started in the folder of the ini file: the last file.
+        self.name_in_folder = os.path.relpath(paths[-1], os.path.dirname(paths[0]) or ".")
         self.sections = sections
         #: The command line's entries, in the order in which they count.
         self.overrides = overrides
@@ -83,10 +95,14 @@ class IniContents:
         """Return what is known of a configuration; raise `IniError` if there is none of that name."""
         chain = self.chain(name)
         section = self.sections.get(name)
+        description, description_error = self._description(chain)
+        abstract, abstract_error = self._is_abstract(section) if section else (False, "")
         return ConfigInfo(
             name=name,
-            description=self._description(chain),
-            abstract=section is not None and self._is_abstract(section),
+            description=description,
+            description_error=description_error,
+            abstract=abstract,
+            abstract_error=abstract_error,
             extends=tuple(self._extends(section)) if section else (),
             chain=chain,
             file=section.file if section else self.path,
@@ -111,22 +127,23 @@ class IniContents:
             key = self._keys[text] = compile_key(text, self.version)
         return key
 
-    def _description(self, chain: tuple[str, ...]) -> str:
+    def _description(self, chain: tuple[str, ...]) -> tuple[str, str]:
+        """Return the description, and what is wrong with it."""
         entry = self.find(chain, "description")
         if entry is None or not entry.value.startswith('"'):
-            return entry.value if entry else ""
+            return entry.value if entry else "", ""
         try:
-            return as_string(evaluate(entry.value))
-        except ExpressionError:
-            return entry.value
+            return as_string(evaluate(entry.value)), ""
+        except ExpressionError as error:
+            return entry.value, str(error)
 
-    def _is_abstract(self, section: Section) -> bool:
-        """Tell what `abstract` says; it is not inherited, and only launchers care, so what is no bool is false."""
+    def _is_abstract(self, section: Section) -> tuple[bool, str]:
+        """Return what `abstract` says, and what is wrong with it; it is not inherited."""
         entry = self.find((section.name,), "abstract")
         try:
-            return entry is not None and as_bool(evaluate(entry.value))
-        except ExpressionError:
-            return False
+            return entry is not None and as_bool(evaluate(entry.value)), ""
+        except ExpressionError as error:
+            return False, f"Error getting value of config option 'abstract': {error}"
 
     def _extends(self, section: Section) -> list[str]:
         # [General], too, is asked for its bases here, and answers with itself (getBaseConfigs).
@@ -146,7 +163,7 @@ def read_ini(
     `overrides` are what stands on the command line as `--key=value`; the last of equal keys counts. `extra_options`
     are options that model libraries register. Raise `IniError` with OMNeT++'s words, file and line.
     """
-    files = [os.fspath(path), *map(os.fspath, more)]
+    files = [os.fspath(path), *(os.fspath(other) for other in more)]
     sections = {section.name: section for section in read_sections(files, version)}
     keys = [entry.key for entry in sections[GENERAL].entries] if GENERAL in sections else []
     places = {entry.key: entry for entry in sections[GENERAL].entries} if GENERAL in sections else {}
@@ -154,7 +171,7 @@ def read_ini(
     entries = _overrides(dict(overrides))
     _compile_early([entry.key for entry in entries], {}, version)
     options = OptionTable(version, tuple(extra_options))
-    return IniContents(path=files[0], sections=sections, overrides=entries, options=options, version=version)
+    return IniContents(paths=files, sections=sections, overrides=entries, options=options, version=version)
 
 
 def _compile_early(keys: list[str], places: Mapping[str, Entry], version: Version) -> None:

@@ -6,15 +6,22 @@ validate). Neither cycles nor long chains of bases lead to deep recursion.
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Mapping
-from typing import Final, NoReturn
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_oppcloud.errors import IniError
 
-from .reader import Entry, Section
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .reader import Entry, Section
 
 GENERAL: Final = "General"
+
+#: As many names are merged for all chains of a file together.
+MAX_CHAIN_WORK: Final = 1_000_000
 
 
 def first_entry(section: Section, key: str) -> Entry | None:
@@ -79,45 +86,67 @@ def _all_bases(section: Section, sections: Mapping[str, Section]) -> list[str]:
 def section_chains(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
     """Return the fallback chain of every section, itself first; there must be no cycles.
 
-    Raise `IniError` for the first section, in file order, whose bases contradict each other.
+    Raise `IniError` for the first section, in file order, whose bases do not exist or contradict each other.
     """
     chains: dict[str, tuple[str, ...]] = {}
+    bases_of: dict[str, list[str]] = {}
+    work = 0
     for root in sections.values():
         pending = [root.name]
         while pending:
             name = pending[-1]
-            bases = direct_bases(sections[name], sections)
-            missing = [] if name in chains else [base for base in bases if base not in chains]
-            if missing:
-                # One at a time: OMNeT++ reports the first base that has no chain, before it looks at the next.
-                pending.append(missing[0])
+            if name in chains:
+                pending.pop()
                 continue
+            if name not in bases_of:
+                # Reversed, because they are taken from the end: OMNeT++ goes on with the first base that has no chain.
+                bases_of[name] = direct_bases(sections[name], sections)
+                pending.extend(reversed(bases_of[name]))
+                continue
+            bases = bases_of[name]
+            work += len(bases) + sum(len(chains[base]) for base in bases)
+            if work > MAX_CHAIN_WORK:
+                raise IniError("The sections extend each other in too many ways", file=root.file, line=root.line)
+            chains[name] = _linearized(sections[name], bases, chains)
             pending.pop()
-            if name not in chains:
-                chains[name] = _linearized(sections[name], bases, chains)
     return chains
 
 
 def _linearized(section: Section, bases: list[str], chains: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Merge the chains of the bases, and the bases themselves, as Python does with classes."""
-    remaining = [list(reversed(sequence)) for sequence in (*(chains[base] for base in bases), bases) if sequence]
-    # How often a name stands behind the head of a sequence; such a name has to wait.
-    waiting: dict[str, int] = {}
-    for sequence in remaining:
-        for name in sequence[:-1]:
-            waiting[name] = waiting.get(name, 0) + 1
+    """Merge the chains of the bases, and the bases themselves, as Python does with classes.
+
+    The next name is the head of the first sequence whose head stands behind no other head.
+    """
+    if len(bases) == 1:
+        return (section.name, *chains[bases[0]])
+    sequences = [list(reversed(sequence)) for sequence in (*(chains[base] for base in bases), bases)]
+    # How often a name stands behind a head, and which sequences have it as their head.
+    waiting: Counter[str] = Counter(name for sequence in sequences for name in sequence[:-1])
+    heads: dict[str, list[int]] = {}
+    ready: list[int] = []
+    for index, sequence in enumerate(sequences):
+        if sequence:
+            heads.setdefault(sequence[-1], []).append(index)
+            ready.append(index)
     chain = [section.name]
-    while remaining:
-        chosen = next((sequence[-1] for sequence in remaining if not waiting.get(sequence[-1])), None)
-        if chosen is None:
-            _fail("Detected section fallback chain inconsistency", section)
+    while ready:
+        # Sequences whose head has to wait come back when it need not any more.
+        index = heapq.heappop(ready)
+        sequence = sequences[index]
+        if not sequence or waiting[sequence[-1]]:
+            continue
+        chosen = sequence[-1]
         chain.append(chosen)
-        for sequence in remaining:
-            if sequence[-1] == chosen:
-                sequence.pop()
-                if sequence:
-                    waiting[sequence[-1]] -= 1
-        remaining = [sequence for sequence in remaining if sequence]
+        for user in heads.pop(chosen):
+            sequences[user].pop()
+            if sequences[user]:
+                head = sequences[user][-1]
+                waiting[head] -= 1
+                heads.setdefault(head, []).append(user)
+                for waiter in heads[head] if not waiting[head] else ():
+                    heapq.heappush(ready, waiter)
+    if any(sequences):
+        _fail("Detected section fallback chain inconsistency", section)
     return tuple(chain)
 
 

@@ -6,13 +6,16 @@ getPerObjectConfigEntry, getConfigEntry): the first entry that fits counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .patterns import Pattern, contains_wildcards
 from .validation import last_dot, split_key
-from .versions import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .versions import Version
 
 _T = TypeVar("_T")
 

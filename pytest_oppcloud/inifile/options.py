@@ -10,9 +10,10 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from .versions import Version
+if TYPE_CHECKING:
+    from .versions import Version
 
 
 class Scope(enum.Enum):
@@ -179,6 +180,7 @@ _OBJECT: Final[_Rows] = {
     "vector-recording-intervals": ("custom", "", None),
 }
 
+
 class OptionTable:
     """The options of one OMNeT++ version, and those that libraries add."""
 
@@ -198,7 +200,7 @@ class OptionTable:
         self._extra_numbered = [_numbered(name) for name in extra if "%" in name]
 
     def find(self, name: str) -> Option | None:
-        """Return the option of that name; `seed-3-mt` is `seed-%-mt` (SectionBasedConfiguration::lookupConfigOption)."""
+        """Return the option of that name: `seed-3-mt` is `seed-%-mt`, as lookupConfigOption has it."""
         option = self._options.get(name)
         if option is not None:
             return option

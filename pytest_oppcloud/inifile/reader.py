@@ -4,19 +4,26 @@ The rules are those of OMNeT++ 6.1, src/envir/inifilereader.cc. Nothing is known
 However a file is made, reading ends: the number and depth of includes and the amount of text are bounded.
 """
 
+# Paths are texts here, written and compared as OMNeT++ does it.
+# ruff: noqa: PTH100, PTH116, PTH118, PTH120
+
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 import stat
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_oppcloud.errors import IniError
 
 from .characters import SPACE, decoded, is_blank
-from .versions import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .versions import Version
 
 #: Bounds on what is read; far above any real project, and below what would hang or fill the memory.
 MAX_INCLUDE_DEPTH: Final = 100
@@ -129,7 +136,7 @@ class _Reader:
         try:
             if not stat.S_ISREG(os.stat(file.path).st_mode):
                 raise IniError(f"Cannot read ini file '{file.name}'", file=file.shown, advice="it is no regular file")
-            with open(file.path, "rb") as stream:
+            with pathlib.Path(file.path).open("rb") as stream:
                 data = stream.read(MAX_BYTES - self._bytes + 1)
         except OSError as error:
             advice = error.strerror or ""

@@ -7,8 +7,7 @@ is reported. Values are not looked at; they are read when a configuration is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
 
@@ -16,8 +15,12 @@ from .characters import LETTER, LETTER_OR_DIGIT, first_byte
 from .inheritance import GENERAL, named_bases, reject_cycles
 from .options import OptionTable, Scope
 from .patterns import contains_wildcards
-from .reader import Entry, Section
-from .versions import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .reader import Entry, Section
+    from .versions import Version
 
 _BEGINS_WELL: Final = re.compile(f"{LETTER}|_")
 _ILLEGAL: Final = re.compile(rf"(?!{LETTER_OR_DIGIT}|[-_@]).", re.DOTALL)

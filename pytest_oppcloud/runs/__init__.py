@@ -11,7 +11,7 @@ variable), `scenario` (the loops), `collection`, `filenames`, `plan` (what all r
 
 from __future__ import annotations
 
-from .expansion import expand
+from .expansion import count_runs, expand
 from .run import Run, Runs
 
-__all__ = ["Run", "Runs", "expand"]
+__all__ = ["Run", "Runs", "count_runs", "expand"]

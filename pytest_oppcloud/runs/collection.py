@@ -7,16 +7,18 @@ every section of the chain counts, whether or not another entry comes before it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
-from pytest_oppcloud.inifile import IniContents
 from pytest_oppcloud.inifile.expressions import ExpressionError, as_int, evaluate
-from pytest_oppcloud.inifile.reader import Entry
 
 from .lists import ListError
 from .placeholders import PlaceholderError, Template, make_template, parse_placeholders
 from .scenario import IterationVariable
+
+if TYPE_CHECKING:
+    from pytest_oppcloud.inifile import IniContents
+    from pytest_oppcloud.inifile.reader import Entry
 
 REPETITION: Final = "repetition"
 
@@ -87,9 +89,7 @@ def collect(ini: IniContents, chain: tuple[str, ...]) -> Collected:
                             f"Redefinition of iteration variable ${{{name}}} in the configuration", entry
                         )
                     elif name in PREDEFINED:
-                        raise _generator_error(
-                            f"${{{name}}} is a predefined variable and cannot be changed", entry
-                        )
+                        raise _generator_error(f"${{{name}}} is a predefined variable and cannot be changed", entry)
                     variables[name] = IterationVariable(
                         name=name, values=placeholder.values, master=placeholder.master, entry=entry
                     )

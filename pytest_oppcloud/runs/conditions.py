@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.inifile.expressions import (
     ExpressionError,
@@ -26,6 +25,9 @@ from pytest_oppcloud.inifile.expressions import (
     print_value,
     type_name,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: `$x` and `${x}` where iteration variables are meant; names are ASCII here.
 ITERATION_REFERENCE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_@]+)\}|([A-Za-z0-9_@]+))")
@@ -57,11 +59,8 @@ def evaluate_text(text: str) -> Value:
 
 def wrong_type(expected: str, value: Value, raw: str) -> ExpressionError:
     """Return the error of a value of another type; `raw` is the text as it was written."""
-    if value is Special.UNDEFINED:
-        found = "nothing found"
-    else:
-        found = f"{type_name(value)} ({print_value(value)}) found"
-    return ExpressionError(f"{expected} expected, but {found} in the expression '{raw}'")
+    found = "nothing" if value is Special.UNDEFINED else f"{type_name(value)} ({print_value(value)})"
+    return ExpressionError(f"{expected} expected, but {found} found in the expression '{raw}'")
 
 
 class Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Final
 
@@ -18,10 +19,8 @@ def encode(value: str) -> str:
     number (OMNeT++ 6.1: unquote of src/envir/sectionbasedconfig.cc, opp_filenameencode of src/common/stringutil.cc).
     """
     if '"' in value:
-        try:
+        with contextlib.suppress(QuoteError):  # what is no literal is taken as it is
             value = parse_quoted(value)
-        except QuoteError:
-            pass  # then it is taken as it is
     return _SPECIAL.sub(lambda match: _encode(match.group()), value)
 
 

@@ -6,14 +6,17 @@ The rules, odd ones included, are those of OMNeT++ 6.1, src/envir/sectionbasedco
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.inifile.characters import LETTER, LETTER_OR_DIGIT, SPACE
-from pytest_oppcloud.inifile.versions import Version
 
 from .lists import end_of_item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_oppcloud.inifile.versions import Version
 
 _NAMES: Final = {
     False: re.compile(f"{LETTER}{LETTER_OR_DIGIT}*"),

@@ -8,23 +8,27 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
-from pytest_oppcloud.inifile import IniContents
 from pytest_oppcloud.inifile.expressions import ExpressionError, as_bool, as_int, as_string, evaluate
 from pytest_oppcloud.inifile.lookup import Key, Lookup
 from pytest_oppcloud.inifile.options import Scope
 from pytest_oppcloud.inifile.patterns import PatternError
-from pytest_oppcloud.inifile.reader import Entry
 
 from .collection import REPETITION, ChainEntry, Collected
 from .filenames import encode
 from .lists import ListError
 from .placeholders import PlaceholderError, Template, make_template, parse_placeholders
-from .scenario import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_oppcloud.inifile import IniContents
+    from pytest_oppcloud.inifile.reader import Entry
+
+    from .scenario import Values
 
 #: Options that decide about variables, and so about what a run is called.
 _STRING_OPTIONS: Final = ("network", "result-dir", "experiment-label", "measurement-label", "replication-label")
@@ -130,7 +134,7 @@ class Plan:
         variables["iterationvarsd"] = folder
         # OMNeT++ keeps the width in 32 bits.
         width = (self._int("runnumber-width", variables) + 2**31) % 2**32 - 2**31
-        variables["inifile"] = self.ini.path
+        variables["inifile"] = self.ini.name_in_folder
         variables["configname"] = self.config
         variables["runnumber"] = str(number).zfill(max(0, min(6, width)))
         variables["network"] = self._string("network", variables)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from pytest_oppcloud.errors import IniError
 
 from .collection import PREDEFINED, REPETITION
 from .placeholders import PlaceholderError
-from .plan import Plan
-from .scenario import Values
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .scenario import Values
 
 
 class Run:

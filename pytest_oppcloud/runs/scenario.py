@@ -9,18 +9,21 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_oppcloud.errors import IniError
 from pytest_oppcloud.inifile.characters import SPACE, encoded
 from pytest_oppcloud.inifile.expressions import ExpressionError
-from pytest_oppcloud.inifile.reader import Entry
 
 from .conditions import Condition
 from .lists import ListError
 from .values import ValueIterator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_oppcloud.inifile.reader import Entry
 
 #: As many runs OMNeT++ makes of one configuration, and not one more.
 MAX_RUNS: Final = 1_000_001

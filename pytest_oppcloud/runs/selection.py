@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
-from pytest_oppcloud.inifile.characters import is_blank
+from pytest_oppcloud.inifile.characters import SPACE, is_blank
 from pytest_oppcloud.inifile.expressions import ExpressionError
 
 from .conditions import FILTER_REFERENCE, ITERATION_REFERENCE, Condition
-from .plan import Plan
-from .scenario import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .plan import Plan
+    from .scenario import Values
 
 _NUMBERS_ONLY: Final = re.compile("[0-9,.\\- ]*")
-#: A number or a range, and the comma behind it; a range may have one dot or dash too few or too many.
-_ITEM: Final = re.compile(r"[ \t]*([0-9]+)[ \t]*(?:(?:-\.?|\.\.)[ \t]*([0-9]+)[ \t]*)?(,|$)")
-#: More numbers than there can be runs, for lists that name one many times.
+#: A number or a range, and the comma behind it. `1-.3` is a range, too.
+_ITEM: Final = re.compile(r" *([0-9]+) *(?:(?:-\.?|\.\.) *([0-9]+) *)?(?:,|$)")
+#: More numbers than there can be runs, for lists that name runs many times.
 _MAX_NUMBERS: Final = 2_000_000
 
 
@@ -31,25 +34,30 @@ def numbers_of(run_filter: str, run_count: int) -> Sequence[int]:
     if is_blank(run_filter):
         return range(run_count)
     numbers: list[int] = []
+    for low, high in _ranges(run_filter):
+        if low <= high and high >= run_count:
+            raise IniError(
+                f"Run number {max(low, run_count)} in run list '{run_filter}' is out of range 0..{run_count - 1}"
+            )
+        if len(numbers) + high - low > _MAX_NUMBERS:
+            raise IniError(f"Run list '{run_filter:.40}...' names too many runs")
+        numbers.extend(range(low, high + 1))
+    return numbers
+
+
+def _ranges(run_list: str) -> list[tuple[int, int]]:
+    """Return first and last number of each item (OMNeT++ 6.1, src/common/enumstr.cc)."""
+    ranges: list[tuple[int, int]] = []
     position = 0
-    while not is_blank(run_filter[position:]):
-        match = _ITEM.match(run_filter, position)
-        first = re.match(r"[ \t]*([0-9]+)", run_filter[position:])
+    end = len(run_list.rstrip(SPACE))
+    while position < end:
+        match = _ITEM.match(run_list, position)
         if match is None:
-            raise IniError(f"Syntax error in run list '{run_filter}'")
+            raise IniError(f"Syntax error in run list '{run_list}'")
         position = match.end()
         low = _c_int(match.group(1))
-        high = low if match.group(2) is None else _c_int(match.group(2))
-        del first
-        for number in range(low, high + 1):
-            if number >= run_count:
-                raise IniError(
-                    f"Run number {number} in run list '{run_filter}' is out of range 0..{run_count - 1}"
-                )
-            numbers.append(number)
-            if len(numbers) > _MAX_NUMBERS:
-                raise IniError(f"Run list '{run_filter:.40}...' names too many runs")
-    return numbers
+        ranges.append((low, low if match.group(2) is None else _c_int(match.group(2))))
+    return ranges
 
 
 def matching(run_filter: str, plan: Plan, tuples: Sequence[Values]) -> list[int]:
@@ -83,6 +91,5 @@ def _without_references(text: str) -> str:
 
 
 def _c_int(digits: str) -> int:
-    """Return what C's atoi() makes of a number: it keeps 32 bits of a long."""
-    number = min(int(digits[:25]), 2**63 - 1)
-    return (number + 2**31) % 2**32 - 2**31
+    """Return a run number; so large a one that C's int cannot hold it is as good as any other that does not exist."""
+    return int(digits[-10:]) if len(digits.lstrip("0")) <= 10 else 2**31

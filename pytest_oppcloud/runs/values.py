@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.inifile.characters import LETTER_OR_DIGIT
 from pytest_oppcloud.inifile.expressions import Quantity, Special, Value
 
 from .conditions import ITERATION_REFERENCE, evaluate_cached, wrong_type
 from .lists import split_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STEP: Final = re.compile("step")
 _NAME: Final = re.compile("[A-Za-z0-9_@]+")
@@ -112,7 +114,7 @@ class _Range:
         return [self._first.raw, self._last.raw, self._step.raw]
 
     def get(self, index: int) -> str:
-        return "%g" % (self._first.double() + self._step.double() * index)  # noqa: UP031  # C's format is the rule
+        return "%g" % (self._first.double() + self._step.double() * index)  # C's format is the rule
 
 
 def _item(text: str) -> _Single | _Range:

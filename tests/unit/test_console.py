@@ -149,13 +149,15 @@ def test_errors_have_all_their_lines(read: Reader) -> None:
     ]
 
 
-def test_banner_and_last_word(read: Reader) -> None:
-    banner = "OMNeT++ Discrete Event Simulation  (C) 1992\nVersion: 6.1, build: internal, edition: x\n"
-    console = read(f"{banner}\n{END}\n\nEnd.\n")
-    assert (console.version, console.has_banner, console.has_last_word) == ("6.1", True, True)
-    console = read(f"{banner}\n\nEnd.\n{END}\n")
-    assert not console.has_last_word
-    assert not read(f"{END}\n").has_banner
+def test_first_and_last_words(read: Reader) -> None:
+    first = (
+        "OMNeT++ Discrete Event Simulation  (C) 1992\nVersion: 6.1, build: internal, edition: x\n"
+        "\nPreparing for running configuration Fifo1, run #0...\n"
+    )
+    console = read(f"{first}\n{END}\n\nEnd.\n")
+    assert (console.version, console.is_verbose, console.has_last_word) == ("6.1", True, True)
+    assert not read(f"{first}\n\nEnd.\n{END}\n").has_last_word
+    assert not read(f"{END}\n").is_verbose
 
 
 def test_last_status(read: Reader) -> None:

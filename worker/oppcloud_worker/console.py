@@ -23,6 +23,8 @@ TAIL = 16 * 1024
 #: Marked lines that are kept, and bytes of one of them; who prints more is not believed.
 _MAX_LINES = 1000
 _MAX_LINE = 64 * 1024
+#: Characters in which OMNeT++ introduces itself; a long NED path is told there, too.
+_HEAD = 16 * 1024
 _MARKED = re.compile(rb"^<!> .*$", re.MULTILINE)
 
 _END = re.compile(r"<!> (?P<text>(?!Error: |Warning: ).+?) -- (?:in .+, )?at t=(?P<time>\S+), event #(?P<event>\d+)\Z")
@@ -131,11 +133,14 @@ class Console:
             return
         if self._unfinished:
             self._search(b"\n")
+        tail = b"".join(self._tail)
+        if self._head_left is not None:
+            self._dropped += max(0, len(tail) - self._tail_limit)
+            tail = tail[-self._tail_limit :]
         with self._file as file:
             if self._dropped:
                 file.write(f"\n[... {self._dropped} bytes left out ...]\n".encode())
-            for block in self._tail:
-                file.write(block)
+            file.write(tail)
         self._tail.clear()
 
     @property
@@ -170,13 +175,13 @@ class Console:
     @property
     def version(self) -> str:
         """OMNeT++'s version as its banner tells it, "" where there is none (with `-s`)."""
-        match = _VERSION.search(self.text[:2000])
+        match = _VERSION.search(self.text[:_HEAD])
         return match[1] if match else ""
 
     @property
-    def has_banner(self) -> bool:
-        """Tell whether OMNeT++ introduced itself, as it does without `-s`."""
-        return self.text.startswith("OMNeT++ Discrete Event Simulation")
+    def is_verbose(self) -> bool:
+        """Tell whether OMNeT++ said what it prepares, as it does without `-s` and then takes its leave, too."""
+        return "\nPreparing for running configuration " in self.text[:_HEAD]
 
     @property
     def has_last_word(self) -> bool:

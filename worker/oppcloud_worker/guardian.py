@@ -26,6 +26,11 @@ import socket
 import sys
 import time
 
+TYPE_CHECKING = False  # importing typing would take as long as the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 #: Name of the environment variable that marks the processes of one job.
 MARK = "OPPCLOUD_RUN_MARK"
 #: Seconds during which killed processes are waited for; one that hangs in the kernel for longer is reported.
@@ -33,19 +38,27 @@ PATIENCE = 3.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 #: The kernel's preferred victim when memory runs short is the simulation, not the worker beside it.
-_OOM_SCORE = "500"
+_OOM_SCORE = b"500"
 _LINUX = sys.platform == "linux"
+#: What a terminal, a shell or a service manager may send to us; only the pipe counts.
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
 
 class ControlClosed(Exception):  # noqa: N818  # an event, not an error
     """The process that uses this guardian is gone."""
 
 
-def _prctl(option: int, value: int) -> bool:
-    """Call prctl(2); return whether it worked."""
-    import ctypes  # noqa: PLC0415  # only here, and only on Linux; the first call is before any fork
+def _load_prctl() -> Callable[[int, int, int, int, int], int]:
+    """Return prctl(2); loaded before any fork, so that a child finds it ready."""
+    if not _LINUX:
+        return lambda *_: -1
+    import ctypes  # noqa: PLC0415  # elsewhere it would only cost time
 
-    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
+    function: Callable[[int, int, int, int, int], int] = ctypes.CDLL(None).prctl
+    return function
+
+
+_prctl = _load_prctl()
 
 
 class Control:
@@ -96,7 +109,7 @@ def pack(message: dict[str, object] | str) -> bytes:
 class Job:
     """One simulation while it runs."""
 
-    def __init__(self, order: dict, descriptors: list[int]) -> None:  # type: ignore[type-arg]  # decoded JSON
+    def __init__(self, order: dict[str, Any], descriptors: list[int]) -> None:
         self.order = order
         self.stdout, self.stderr = descriptors
         self.mark: str = order["mark"]
@@ -131,18 +144,18 @@ class Job:
         try:
             os.setsid()
             if _LINUX:
-                _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  # no pathlib: it is slow to import
-                    file.write(_OOM_SCORE)
+                _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+                os.write(score, _OOM_SCORE)
+                os.close(score)
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             os.dup2(self.stdout, 1)
             os.dup2(self.stderr, 2)
             # Ignored signals and the mask would be inherited across exec.
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            for number in signal.valid_signals():
-                if signal.getsignal(number) is signal.SIG_IGN or number == signal.SIGCHLD:
-                    signal.signal(number, signal.SIG_DFL)
+            for number in (*_IGNORED, signal.SIGCHLD, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
             phase = "limit"
             self._set_limits()
             phase = "directory"
@@ -425,10 +438,10 @@ def _oom_kills() -> int:
 
 def main() -> None:
     """Serve the socket on standard input until it closes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     control = Control(socket.socket(fileno=os.dup(0)))
-    subreaper = "--ps" not in sys.argv and _LINUX and _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    subreaper = "--ps" not in sys.argv and _LINUX and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     with contextlib.suppress(ControlClosed):
         Supervisor(control, use_ps=not subreaper).serve()
 

@@ -190,7 +190,7 @@ def _check_end(stdout: Console, end_lines: list[EndLine]) -> None:
         raise _RedError(Cause.TIME_LIMIT_REACHED, f"{end.line}: its results are those of a random moment")
     if end.text in {_SIGNALLED, _INTERRUPTED}:
         raise _RedError(Cause.CRASH, f"ended by a signal that we did not send: {end.line}")
-    if stdout.has_banner and not stdout.has_last_word:
+    if stdout.is_verbose and not stdout.has_last_word:
         raise _RedError(Cause.NO_END, "exit code 0, but the process ended before OMNeT++ said 'End.'")
 
 

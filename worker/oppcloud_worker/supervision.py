@@ -190,8 +190,9 @@ class Guardian:
                 end = self._attend(consumers, program.limits.timeout, stop)
                 # No process is left that could write: what is in the pipes now is all there will be.
                 for descriptor, consumer in consumers.items():
-                    while _pass_on(descriptor, consumer):
-                        pass
+                    with contextlib.suppress(BlockingIOError):
+                        while _pass_on(descriptor, consumer):
+                            pass
                 return end
         except GuardianLostError:
             self.close()
@@ -229,8 +230,10 @@ class Guardian:
                         selector.unregister(key.fileobj)
                         deadline = time.monotonic() + LAST_RESORT
                         self._send(far_side.pack("stop"))
-                    elif not _pass_on(key.fd, consumers[key.fd]):
-                        selector.unregister(key.fd)
+                    else:
+                        with contextlib.suppress(BlockingIOError):
+                            if not _pass_on(key.fd, consumers[key.fd]):
+                                selector.unregister(key.fd)
         return _process_end(answer[4:])
 
     def _receive(self) -> bytes:
@@ -273,11 +276,8 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
 
 
 def _pass_on(descriptor: int, consumer: Callable[[bytes], None]) -> bool:
-    """Pass on what can be read now; return False at the end of the stream, and when nothing is there."""
-    try:
-        data = os.read(descriptor, _READ)
-    except BlockingIOError:
-        return False
+    """Pass on what can be read now; return False at the end of the stream."""
+    data = os.read(descriptor, _READ)
     if data:
         consumer(data)
     return bool(data)
@@ -338,6 +338,8 @@ def guardian() -> Iterator[Guardian]:
     finally:
         if lent.usable:
             _pool.give_back(lent)
+        else:
+            lent.close()
 
 
 def close_guardians() -> None:

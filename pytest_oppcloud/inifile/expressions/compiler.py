@@ -139,29 +139,30 @@ def _check_operator(node: Node, *, equal_sign: bool) -> None:
 
 def _tasks(program: Program, node: Node, functions: Functions) -> Sequence[Node | Callable[[], None]]:
     """Return what is to be done for `node`, in order."""
-    children = node.children
-    if node.form is Form.CONSTANT:
-        program.add(_push(node.value))
-        return ()
-    if node.form is Form.NAME:
-        program.add(_load(node.name))
-        return ()
-    if node.form is Form.OPERATOR:
-        if node.name == "?:":
-            return _conditional(program, node)
-        if node.name in _LOGICAL:
-            return _logical(program, node)
-        label = f"operator '{node.name}'"
-        step = _unary(UNARY[node.name]) if len(children) == 1 else _binary(BINARY[node.name])
-        return (*children, lambda: _emit(program, step, label))
-    if node.form is Form.FUNCTION and node.name not in functions:
-        known = _built_in(node)
-        if known is not None:
-            step, label = known
-            return (*children, lambda: _emit(program, step, label))
-    if node.form is Form.FUNCTION or node.form is Form.METHOD:
-        return _call(program, node, functions)
-    return (*children, lambda: _emit(program, _without_value(node), ""))
+    form = node.form
+    if form is Form.OPERATOR:
+        return _operator(program, node)
+    if form is Form.FUNCTION or form is Form.METHOD:
+        known = None if form is Form.METHOD or node.name in functions else _built_in(node)
+        if known is None:
+            return _call(program, node, functions)
+        step, label = known
+    elif form is Form.CONSTANT:
+        step, label = _push(node.value), ""
+    elif form is Form.NAME:
+        step, label = _load(node.name), ""
+    else:
+        step, label = _without_value(node), ""
+    return (*node.children, lambda: _emit(program, step, label))
+
+
+def _operator(program: Program, node: Node) -> Sequence[Node | Callable[[], None]]:
+    if node.name == "?:":
+        return _conditional(program, node)
+    if node.name in _LOGICAL:
+        return _logical(program, node)
+    step = _unary(UNARY[node.name]) if len(node.children) == 1 else _binary(BINARY[node.name])
+    return (*node.children, lambda: _emit(program, step, f"operator '{node.name}'"))
 
 
 def _emit(program: Program, step: _Step, label: str) -> None:

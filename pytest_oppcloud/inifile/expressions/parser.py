@@ -200,32 +200,25 @@ class _Parser:
         if kind is Kind.KEYWORD and text in _KEYWORD_VALUES:
             tokens.advance()
             return _KEYWORD_VALUES[text]
-        if kind not in {Kind.INT, Kind.REAL, Kind.KEYWORD}:
+        if not tokens.is_number:
             raise syntax_error()
         tokens.advance()
-        if tokens.kind is Kind.NAME:
-            return self._quantity(text)
+        if tokens.is_name:
+            return _quantity(self._quantity_text(text))
         return _number(kind, text)
 
-    def _quantity(self, text: str) -> Value:
-        """Read the unit after the number `text`, and further numbers with units."""
-        number, unit = _quantity_value(self._quantity_text(text))
-        return with_unit(number, unit)
-
-    def _quantity_text(self, text: str) -> str:
+    def _quantity_text(self, number: str) -> str:
+        """Read the unit after `number`, and further numbers with units; return it all."""
         tokens = self._tokens
-        parts = [text]
-        while True:
-            if tokens.kind is not Kind.NAME:
-                raise syntax_error()
+        parts = [number]
+        while tokens.is_name:
             parts.append(tokens.text)
             tokens.advance()
-            if tokens.kind not in {Kind.INT, Kind.REAL} and not (
-                tokens.kind is Kind.KEYWORD and tokens.text in {"nan", "inf"}
-            ):
+            if not tokens.is_number:
                 return " ".join(parts)
             parts.append(tokens.text)
             tokens.advance()
+        raise syntax_error()
 
     # -- where an operator or a closing bracket is expected ---------------------------------------------------
 
@@ -317,8 +310,8 @@ class _Parser:
         if not self._tokens.at(bracket):
             return False
         node = self._pop().node
-        assert node is not None  # only frames with a node hold lists
-        self._operands.append(node)
+        if node is not None:  # only frames with a node hold lists
+            self._operands.append(node)
         self._tokens.advance()
         return True
 
@@ -340,9 +333,9 @@ class _Parser:
             sign = "-"
             tokens.advance()
         kind, text = tokens.kind, tokens.text
-        if kind in {Kind.INT, Kind.REAL} or (kind is Kind.KEYWORD and text in {"nan", "inf"}):
+        if tokens.is_number:
             tokens.advance()
-            if tokens.kind is Kind.NAME:
+            if tokens.is_name:
                 text = self._quantity_text(text)
         elif not sign and kind is Kind.STRING:
             text = _string(text)
@@ -405,13 +398,10 @@ class _Parser:
 def _unary(symbol: str, operand: Node) -> Node:
     """Apply an operator in front; the minus of a literal becomes part of the literal."""
     if symbol == "-" and operand.form is Form.CONSTANT:
-        value = operand.value
-        unit = ""
-        if isinstance(value, Quantity):
-            value, unit = value.number, value.unit
+        literal = operand.value
+        value, unit = (literal.number, literal.unit) if isinstance(literal, Quantity) else (literal, "")
         if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
-            negated = INT_MIN if value == INT_MIN and isinstance(value, int) else -value
-            return Node(Form.CONSTANT, value=with_unit(negated, unit))
+            return Node(Form.CONSTANT, value=with_unit(-value, unit))
     return Node(Form.OPERATOR, symbol, [operand])
 
 
@@ -441,9 +431,10 @@ def _decimal(text: str) -> int:
     return int(digits or "0") if len(digits) < 20 else INT_MAX + 1
 
 
-def _quantity_value(text: str) -> tuple[int | float, str]:
+def _quantity(text: str) -> Value:
     try:
         number, unit = parse_quantity(text)
     except ExpressionError as error:
         raise ExpressionSyntaxError(str(error)) from error
-    return (int(number) if -(2.0**63) <= number < 2.0**63 and number == int(number) else number), unit
+    whole = -(2.0**63) <= number < 2.0**63 and number == int(number)
+    return with_unit(int(number) if whole else number, unit)

@@ -10,6 +10,8 @@ import enum
 import re
 from typing import Final
 
+from pytest_oppcloud.inifile.characters import LETTER, LETTER_OR_DIGIT
+
 from .values import ExpressionSyntaxError
 
 
@@ -26,10 +28,11 @@ class Kind(enum.Enum):
     INVALID = "invalid"
 
 
+_NUMBERS: Final = frozenset({Kind.INT, Kind.REAL})
 KEYWORDS: Final = frozenset({"true", "false", "nan", "inf", "undefined", "nullptr", "null"})
 
-_LETTER: Final = r"[$@A-Za-z_\u0080-\U0010ffff]"
-_REST: Final = r"[$@A-Za-z0-9_\u0080-\U0010ffff]*"
+_LETTER: Final = rf"(?:{LETTER}|[$@_])"
+_REST: Final = rf"(?:{LETTER_OR_DIGIT}|[$@_])*"
 _TOKEN: Final = re.compile(
     rf"""[ \t\v\n\r\f]*(?:
       (?P<comment>//)
@@ -64,6 +67,16 @@ class Tokens:
     def at(self, symbol: str) -> bool:
         """Tell whether the current token is that operator or bracket."""
         return self.text == symbol and self.kind is Kind.SYMBOL
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the current token is the name of something, no keyword."""
+        return self.kind is Kind.NAME
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the current token is a number; nan and inf are."""
+        return self.kind in _NUMBERS or (self.kind is Kind.KEYWORD and self.text in {"nan", "inf"})
 
     def advance(self) -> None:
         """Go to the next token; raise `ExpressionSyntaxError` where OMNeT++'s lexer does."""

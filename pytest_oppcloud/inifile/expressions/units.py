@@ -130,9 +130,7 @@ _UNITS: Final = [
     *_linear(
         "Ohm", ("Ohm", 1.0, "ohm"), ("mOhm", 1e-3, "milliohm"), ("kOhm", 1e3, "kiloohm"), ("MOhm", 1e6, "megaohm")
     ),
-    *_linear(
-        "mps", ("mps", 1.0, "meter/sec"), ("kmps", 1e3, "kilometer/sec"), ("kmph", 1 / 3.6, "kilometer/hour")
-    ),
+    *_linear("mps", ("mps", 1.0, "meter/sec"), ("kmps", 1e3, "kilometer/sec"), ("kmph", 1 / 3.6, "kilometer/hour")),
     *_linear(
         "As",
         ("C", 1.0, "coulomb"),
@@ -298,13 +296,9 @@ def _step_down(text: str, part: float, unit: str, part_unit: str) -> float:
         )
     factor = conversion_factor(unit, part_unit)
     if factor == 0:
-        raise ExpressionError(
-            f"Error in quantity '{text}': Unit {describe(part_unit)} does not match {describe(unit)}"
-        )
+        raise ExpressionError(f"Error in quantity '{text}': Unit {describe(part_unit)} does not match {describe(unit)}")
     if factor <= 1:
-        raise ExpressionError(
-            f"Error in quantity '{text}': Units must be in strictly decreasing order of magnitude"
-        )
+        raise ExpressionError(f"Error in quantity '{text}': Units must be in strictly decreasing order of magnitude")
     return factor
 
 

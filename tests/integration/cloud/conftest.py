@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,16 @@ from pathlib import Path
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
+
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 
 #: Marks all processes that descend from a test, whatever session or group they moved to.
 MARK = "OPPCLOUD_TEST_MARK"
+
+#: Found before a test changes the PATH.
+PS = shutil.which("ps") or "ps"
 
 
 def eventually(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -49,12 +54,12 @@ class Processes:
         """Return pid and command of those that run and have `word` in their command line."""
         options = ["-axwwE"] if sys.platform == "darwin" else ["axeww"]
         output = subprocess.run(
-            ["ps", *options, "-o", "pid=,stat=,command="],
+            [PS, *options, "-o", "pid=,stat=,command="],
             capture_output=True,
             text=True,
             errors="replace",
             check=True,
-            env={"PATH": os.environ["PATH"]},
+            env={},
         ).stdout
         found = {}
         for line in output.splitlines():
@@ -145,7 +150,15 @@ class Workers:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *options: str, slots: int = 1) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--cache", str(self.folder / "cache")]
+        command = [
+            sys.executable,
+            "-m",
+            "oppcloud_worker",
+            "--slots",
+            str(slots),
+            "--cache",
+            str(self.folder / "cache"),
+        ]
         environment = {**os.environ, "OPPCLOUD_REDIS_URL": self.server.url}
         process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
         self.started.append(process)
@@ -181,9 +194,7 @@ class Client:
             url=self.server.url, queue="oppcloud", session=uuid.uuid4().hex[:12], patience=self.patience
         )
         self.dispatcher = Dispatcher(address, owner=True)
-        self.executor = QueueExecutor(
-            description="", open_queue=lambda: self.dispatcher, notify=self.notices.append
-        )
+        self.executor = QueueExecutor(description="", open_queue=lambda: self.dispatcher, notify=self.notices.append)
         self.dispatcher.start()
 
     @property
@@ -234,3 +245,81 @@ def shell(script: str, name: str = "run", **changes: object) -> RunRequest:
 @pytest.fixture
 def script() -> Callable[..., RunRequest]:
     return shell
+
+
+#: A model on the engine of the examples that behaves as its ini file says.
+TINY = """
+import os, signal, sys, time
+sys.path.insert(0, {examples!r})
+from engine import Parameter, SimpleModule, main
+
+class Tiny(SimpleModule):
+    parameters = (Parameter("behaviour", "string"), Parameter("value", "double", default="1"))
+
+    def initialize(self):
+        word, _, path = self.par("behaviour").partition(" ")
+        if word == "touch":
+            open(path, "w").close()
+        elif word == "wait":
+            open(path + ".started", "a").write("x")
+            while not os.path.exists(path):
+                time.sleep(0.02)
+        elif word == "crash":
+            open(path, "w").close()
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    def handle_message(self, message):
+        pass
+
+    def finish(self):
+        self.record_scalar("value", self.par("value"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(Tiny))
+"""
+
+HEAD = """
+[General]
+network = Tiny
+sim-time-limit = 1s
+**.behaviour = "ok"
+"""
+
+
+@dataclass
+class Project:
+    """A folder with simulations, and pytest in it."""
+
+    pytester: pytest.Pytester
+
+    def write(self, ini: str) -> None:
+        """Write the ini file; what stands there comes after a section that makes all runs pass."""
+        (self.pytester.path / "omnetpp.ini").write_text(HEAD + ini)
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self.pytester.runpytest_subprocess(*arguments)
+
+    def record(self) -> None:
+        """Record the baselines of all runs, at the desk."""
+        self.run("-q", "-p", "no:oppcloud", "--opp-update-baselines=all")
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start pytest and return while it runs."""
+        return self.pytester.popen(
+            [sys.executable, "-m", "pytest", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+
+@pytest.fixture
+def project(processes: Processes, pytester: pytest.Pytester) -> Project:
+    examples = str(Path(__file__).parents[3] / "example_sims")
+    (pytester.path / "tiny.py").write_text(TINY.format(examples=examples))
+    (pytester.path / "oppcloud.toml").write_text(
+        # pytester writes its own files here, and while they are being sent.
+        'program = "{python} tiny.py"\n[files]\ninclude = ["tiny.py", "*.ini"]\n'
+    )
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    return Project(pytester)

@@ -144,9 +144,7 @@ def test_a_host_that_is_gone_loses_no_run(
     assert "has not been heard of" in client.notices[0]
 
 
-def test_no_worker_is_an_error_that_says_how_to_start_one(
-    make_client: Callable[..., Client], script: Script
-) -> None:
+def test_no_worker_is_an_error_that_says_how_to_start_one(make_client: Callable[..., Client], script: Script) -> None:
     outcome = make_client(patience=1.0).run(script(""))
 
     assert outcome.cause is Cause.NO_WORKER
@@ -154,7 +152,12 @@ def test_no_worker_is_an_error_that_says_how_to_start_one(
 
 
 def test_a_redis_that_dies_ends_the_runs(
-    make_client: Callable[..., Client], workers: Workers, server: Server, script: Script, tmp_path: Path, wait_for: WaitFor
+    make_client: Callable[..., Client],
+    workers: Workers,
+    server: Server,
+    script: Script,
+    tmp_path: Path,
+    wait_for: WaitFor,
 ) -> None:
     client = make_client(patience=2.0)
     workers.start()
@@ -297,7 +300,9 @@ def test_a_run_is_stopped_when_its_session_is_gone(
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
     other = ticket(client, script(f"touch {tmp_path}/started; sleep 60"), session="gone")
     server.connection.set(keys.lease("gone"), b"1")
-    runs.enqueue(server.connection, [other, ticket(client, script(f"touch {tmp_path}/never"), session="gone", run="r2")])
+    runs.enqueue(
+        server.connection, [other, ticket(client, script(f"touch {tmp_path}/never"), session="gone", run="r2")]
+    )
     workers.start()
     wait_for((tmp_path / "started").exists, 20, "the simulation runs")
     # As if its client had been killed, and the lease had run out.

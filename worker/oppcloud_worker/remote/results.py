@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COMPLETED_LIMITS = 1024**2, 8 * 1024**2
 FAILED_LIMITS = 64 * 1024**2, 256 * 1024**2
 
+#: The digest of an empty file, which no store needs to hold.
+EMPTY = hashlib.sha256().hexdigest()
+
 
 def store_results(outcome: RunOutcome, store: Store) -> RunOutcome:
     """Store the files of `outcome`; return it with their digests, those that were left out without one."""
@@ -33,6 +36,9 @@ def _store(outcome: RunOutcome, store: Store, file_limit: int, limit: int) -> It
     # Small ones first: console output and scalars are worth more than half of the vectors.
     left = limit
     for file in sorted(outcome.files, key=lambda file: (file.size, file.path)):
+        if file.size == 0:
+            yield replace(file, digest=EMPTY)
+            continue
         if file.size > min(file_limit, left):
             yield replace(file, digest="")
             continue

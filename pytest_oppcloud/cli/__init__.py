@@ -5,6 +5,7 @@ There is no logic here that pytest could not call. The command starts fast, so t
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,21 @@ usage: oppcloud COMMAND ...
 commands:
   runs    print the runs that the configurations of an ini file expand to
 
+in Amazon's cloud:
+  up      make a cluster for campaigns, or change it
+  status  show what it does, since when, and what it cost
+  scale   have worker instances by hand
+  logs    show what queue, workers and timer wrote
+  doctor  look at everything that a campaign needs
+  down    remove the cluster, and show that nothing is left
+  ps      list all clusters of a region
+  reap    stop what nobody wants
+
 `oppcloud COMMAND --help` tells more."""
+
+
+#: Subcommands that are modules of their own name, with a function of that name.
+_AMAZON: Final = frozenset({"up", "status", "scale", "logs", "doctor", "down", "ps", "reap"})
 
 
 class CommandLineError(Exception):
@@ -50,4 +65,9 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .runs import run_command  # noqa: PLC0415  # only what is used is imported
 
         return run_command
+    if name in _AMAZON:
+        command: Callable[[Sequence[str]], int] = getattr(
+            importlib.import_module(f".{name}", __package__), f"{name}_command"
+        )
+        return command
     return None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.aws import Aws, connect
 from pytest_oppcloud.cloud.stack import names
 from pytest_oppcloud.cloud.stack.clock import RealClock
 from pytest_oppcloud.errors import OppcloudError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Exit codes: something is not as it should be; nothing was done, since nobody agreed; Ctrl-C, as shells have it.
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130

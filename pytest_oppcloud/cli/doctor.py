@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.stack import doctor, names
 from pytest_oppcloud.cloud.stack.doctor import Health
 
 from . import amazon
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def doctor_command(given: Sequence[str]) -> int:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pytest_oppcloud.cloud.aws import LogLine
 from pytest_oppcloud.cloud.stack import names, status
 
 from . import amazon
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_oppcloud.cloud.aws import LogLine
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: Seconds between two looks with --follow.

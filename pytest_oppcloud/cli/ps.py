@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.stack import control, lease, names, status
 from pytest_oppcloud.cloud.stack.cluster import from_stack
 
 from . import amazon
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def ps_command(given: Sequence[str]) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.stack import reaping
 
 from . import amazon
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def reap_command(given: Sequence[str]) -> int:

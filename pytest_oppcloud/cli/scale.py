@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.stack import cluster, control, status
 from pytest_oppcloud.cloud.stack.lease import Lease
 
 from . import amazon
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 #: Who holds the lease that this command takes.
 HOLDER = "by-hand"
@@ -33,7 +36,9 @@ def _scale(options: argparse.Namespace) -> int:
         control.release(aws, found, HOLDER)
         count = control.resize(aws, found, now)
         stopped = control.stop_if_unwanted(aws, found, now)
-        amazon.say(f"{count} worker instances" + (", and the queue is stopped" if stopped else "; a campaign is running"))
+        amazon.say(
+            f"{count} worker instances" + (", and the queue is stopped" if stopped else "; a campaign is running")
+        )
         return 0
     until = now + found.longest_lease
     control.hold(aws, found, Lease(holder=HOLDER, until=until, instances=options.instances))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import urllib.request
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_oppcloud.cloud.stack import deploy, template
 from pytest_oppcloud.cloud.stack.deploy import DisplayExecutor, LiveExecutor
@@ -14,6 +13,10 @@ from pytest_oppcloud.cloud.stack.plan import Await, Plan
 from pytest_oppcloud.errors import SettingsError
 
 from . import amazon
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 #: Amazon's service that answers with the address that it is asked from.
 ADDRESS_SERVICE = "https://checkip.amazonaws.com/"
@@ -90,7 +93,9 @@ def _up(options: argparse.Namespace) -> int:
         refused = not (options.dry_run or waits or not plan.steps or amazon.agreed(options, "Go ahead?"))
         return not refused
 
-    executor = DisplayExecutor(amazon.say) if options.dry_run else LiveExecutor(aws, options.name, amazon.CLOCK, amazon.say)
+    executor = (
+        DisplayExecutor(amazon.say) if options.dry_run else LiveExecutor(aws, options.name, amazon.CLOCK, amazon.say)
+    )
     plan = deploy.run(aws, wished, executor, approve)
     if options.dry_run:
         amazon.say(template.text())

@@ -84,7 +84,7 @@ class TestMeter:
     def test_a_stopped_instance_costs_nothing_and_a_second_start_is_another_use(self) -> None:
         meter = Meter(prices=LIST, start=0.0, head="i-head")
         meter.observe(100.0, [instance("i-head", 0.0, "t3.small", "stopped")])
-        assert meter.uses == ()
+        assert len(meter.uses) == 0
         meter.observe(200.0, [instance("i-head", 150.0, "t3.small")])
         meter.observe(300.0, [instance("i-head", 150.0, "t3.small", "stopping")])
         meter.observe(500.0, [instance("i-head", 450.0, "t3.small")])

@@ -239,10 +239,10 @@ class Program:
         watch = Stopwatch(configuration.duration("cpu-time-limit"), configuration.duration("real-time-limit"))
         frequency = configuration.duration("cmdenv-status-frequency") or 2.0
         status = _Status(simulation, watch, self._run_index, self._run_count)
-        status.tell()
-        told = time.monotonic()
         self._interruption.watch()
         try:
+            status.tell()
+            told = time.monotonic()
             while True:
                 simulation.step()
                 # As in OMNeT++'s express mode, clocks are looked at from time to time only.

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import redis
+import yaml
 
 from pytest_oppcloud.cloud.aws import Aws
-from pytest_oppcloud.cloud.stack import deploy
+from pytest_oppcloud.cloud.stack import credentials, deploy, template
 from pytest_oppcloud.cloud.stack.cluster import Cluster, find
 from pytest_oppcloud.cloud.stack.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 REGION = "eu-central-1"
 
@@ -100,3 +106,118 @@ def cluster(aws: Aws, clock: FakeClock) -> Cluster:
     executor = deploy.LiveExecutor(aws, "default", clock, lambda _: None)
     deploy.run(aws, Options(), executor, lambda _: True)
     return find(aws, "default")
+
+
+def tls_server() -> str | None:
+    """Return a Redis server that speaks TLS, or None; those from the package index do not."""
+    candidates = (os.environ.get("OPPCLOUD_TEST_TLS_SERVER"), *map(shutil.which, ("valkey-server", "redis-server")))
+    for server in filter(None, candidates):
+        # With no certificate at all it ends at once, either way; only what it says differs.
+        tried = subprocess.run(
+            [server, "--port", "0", "--tls-port", "1", "--dir", "/"], capture_output=True, text=True, check=False
+        )
+        if "Failed finding TLS support" not in tried.stdout + tried.stderr:
+            return server
+    return None
+
+
+def _container(task: str) -> dict[str, Any]:
+    """Return the one container of a task of the template."""
+    resources = yaml.load(template.text(), _Loader)["Resources"]  # noqa: S506  # a safe loader
+    found: dict[str, Any] = resources[task]["Properties"]["ContainerDefinitions"][0]
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a template and forgets its functions."""
+
+
+_Loader.add_multi_constructor("!", lambda _loader, _suffix, node: str(node.value))
+
+
+@pytest.fixture
+def container() -> Callable[[str], dict[str, Any]]:
+    """Return what finds the container of a task."""
+    return _container
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The queue of a cluster, as its task starts it, on this machine."""
+
+    port: int
+    secrets: Mapping[str, str]
+    folder: Path
+    start: Callable[[], None]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def authority(self) -> Path:
+        return self.folder / "ca.pem"
+
+    def url(self, user: str = "client", password: str | None = None) -> str:
+        given = self.secrets[f"{user}/password"] if password is None else password
+        return f"rediss://{user}:{given}@127.0.0.1:{self.port}/0?ssl_ca_certs={self.authority}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as connection:
+            return bool(connection.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """Start the queue with the very command of the template."""
+    server = tls_server()
+    if server is None:
+        pytest.skip("no valkey-server or redis-server with TLS (apt-get install redis-server)")
+    described = _container("Queue")
+    secrets = credentials.make("default", credentials.ALL)
+    for folder in ("bin", "run", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bin" / "redis-server").symlink_to(server)
+    (tmp_path / "ca.pem").write_text(secrets[credentials.AUTHORITY])
+    port = free_port()
+    environment = {variable["Name"]: variable["Value"] for variable in described["Environment"]}
+    environment |= {
+        secret["Name"]: secrets[secret["ValueFrom"].partition("/oppcloud/${Name}/")[2]]
+        for secret in described["Secrets"]
+    }
+    environment |= {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "RUN_DIR": str(tmp_path / "run"),
+        "DATA_DIR": str(tmp_path / "data"),
+        "PORT": str(port),
+        "MEMORY": "100mb",
+    }
+    log = (tmp_path / "queue.log").open("ab")
+
+    def start() -> None:
+        command = [*described["EntryPoint"], *described["Command"]]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        made.processes.append(process)
+        deadline = time.monotonic() + 20
+        while not _answers(made.url()):
+            assert process.poll() is None, (tmp_path / "queue.log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "queue.log").read_text()
+            time.sleep(0.05)
+
+    made = Queue(port=port, secrets=secrets, folder=tmp_path, start=start)
+    try:
+        start()
+        yield made
+    finally:
+        for process in made.processes:
+            process.kill()
+            process.wait()
+        log.close()

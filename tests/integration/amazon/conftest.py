@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -221,3 +222,29 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
             process.kill()
             process.wait()
         log.close()
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The stand-in for session-manager-plugin."""
+
+    log: Path
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return what it was called with, each time."""
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plugin:
+    """Put a stand-in for session-manager-plugin on the PATH."""
+    folder = tmp_path / "plugin"
+    folder.mkdir()
+    program = folder / "session-manager-plugin"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I {Path(__file__).with_name("plugin.py")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PLUGIN_LOG", str(folder / "log"))
+    return Plugin(log=folder / "log")

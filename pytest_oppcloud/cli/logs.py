@@ -47,7 +47,9 @@ def _logs(options: argparse.Namespace) -> int:
         group += "/reaper"
     since, seen = clock.now() - options.since, frozenset[str]()
     while True:
-        lines = list(aws.logs.lines(group, since=since, prefix=prefix, containing=options.grep))
+        found = aws.logs.lines(group, since=since, prefix=prefix, containing=options.grep)
+        # Amazon sorts them by stream where it likes to.
+        lines = sorted(found, key=lambda line: line.time)
         for line in lines:
             if line.id not in seen:
                 amazon.say(_text(line))

@@ -64,7 +64,7 @@ def test_a_use_costs_a_minute_at_least() -> None:
 
 class TestMeter:
     def test_counts_from_the_campaigns_start_to_the_last_look(self) -> None:
-        meter = Meter(prices=LIST, start=1000.0, head="i-head")
+        meter = Meter(prices=LIST, start=1000.0, head="i-head", guess="c7i.2xlarge")
         fleet = [instance("i-head", 0.0, "t3.small"), instance("i-1", 2000.0)]
         meter.observe(2000.0, fleet)
         meter.observe(1000.0 + HOUR, fleet)
@@ -75,23 +75,28 @@ class TestMeter:
         assert meter.spent == pytest.approx(expected)
 
     def test_an_instance_that_is_missed_ran_until_now(self) -> None:
-        meter = Meter(prices=LIST, start=0.0, head="i-head")
+        meter = Meter(prices=LIST, start=0.0, head="i-head", guess="c7i.2xlarge")
         meter.observe(100.0, [instance("i-1", 0.0)])
         meter.observe(900.0, [])
         meter.observe(5000.0, [])
         assert [use.end for use in meter.uses] == [900.0]
 
     def test_a_stopped_instance_costs_nothing_and_a_second_start_is_another_use(self) -> None:
-        meter = Meter(prices=LIST, start=0.0, head="i-head")
+        meter = Meter(prices=LIST, start=0.0, head="i-head", guess="c7i.2xlarge")
         meter.observe(100.0, [instance("i-head", 0.0, "t3.small", "stopped")])
-        assert len(meter.uses) == 0
+        assert meter.spent == 0.0
         meter.observe(200.0, [instance("i-head", 150.0, "t3.small")])
         meter.observe(300.0, [instance("i-head", 150.0, "t3.small", "stopping")])
         meter.observe(500.0, [instance("i-head", 450.0, "t3.small")])
         assert [(use.start, use.end) for use in meter.uses] == [(150.0, 300.0), (450.0, 500.0)]
 
+    def test_a_type_without_a_price_is_taken_for_another(self) -> None:
+        meter = Meter(prices=LIST, start=0.0, head="i-head", guess="c6i.large")
+        meter.observe(0.0, [instance("i-1", 0.0, "z99.nano")])
+        assert [use.type for use in meter.uses] == ["c6i.large"]
+
     def test_what_it_will_have_cost(self) -> None:
-        meter = Meter(prices=LIST, start=0.0, head="i-head")
+        meter = Meter(prices=LIST, start=0.0, head="i-head", guess="c7i.2xlarge")
         meter.observe(0.0, [instance("i-head", 0.0, "t3.small")])
         assert meter.spent_if(2, HOUR, 0.5) == pytest.approx(meter.spent + 1.0 + LIST.head("t3.small"))
 

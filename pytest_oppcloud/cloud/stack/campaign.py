@@ -70,7 +70,7 @@ class Campaign:
         self._clock = clock
         self._maximum = min(cluster.max_instances, terms.max_instances or cluster.max_instances)
         self._dearest = terms.prices.dearest(cluster.worker_types, spot=cluster.spot)
-        self._meter = Meter(prices=terms.prices, start=clock.now(), head=cluster.head)
+        self._meter = Meter(prices=terms.prices, start=clock.now(), head=cluster.head, guess=cluster.worker_types[0])
         self._claimed = 0
         self._renewed: float | None = None
         self._broke = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .prices import known_or
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -53,6 +55,8 @@ class Meter:
     start: float
     #: Id of the instance that holds the queue.
     head: str
+    #: What an instance is taken for whose type has no price.
+    guess: str
     _uses: dict[tuple[str, float], Use] = field(default_factory=dict)
     _running: set[tuple[str, float]] = field(default_factory=set)
 
@@ -65,9 +69,13 @@ class Meter:
             if key not in self._uses:
                 start = max(instance.launched, self.start)
                 self._uses[key] = Use(
-                    instance=instance.id, type=instance.type, spot=instance.spot, start=start, end=start,
+                    instance=instance.id,
+                    type=known_or(instance.type, self.guess),
+                    spot=instance.spot,
+                    start=start,
+                    end=start,
                     head=instance.id == self.head,
-                )  # fmt: skip
+                )
             self._extend(key, now)
         self._running = set(seen)
 
@@ -131,7 +139,7 @@ def group_uses(
 ) -> tuple[Use, ...]:
     """Return when the instances of a group ran, by what the group remembers.
 
-    An instance that is gone left no trace of its type: `guess` is taken for it. One that is still there runs until
+    An instance that is gone left no trace of its type: `guess` is taken for it, and for types without a price. One that is still there runs until
     `now`.
     """
     there = {instance.id: instance for instance in present}
@@ -153,8 +161,11 @@ def group_uses(
         end = now if instance is not None and instance.running else ended.get(name, now)
         uses.append(
             Use(
-                instance=name, type=instance.type if instance else guess, start=start, end=end,
+                instance=name,
+                type=known_or(instance.type, guess) if instance else guess,
                 spot=instance.spot if instance else spot,
+                start=start,
+                end=end,
             )
-        )  # fmt: skip
+        )
     return tuple(sorted(uses, key=lambda use: (use.start, use.instance)))

@@ -71,6 +71,11 @@ def checked(instance_type: str) -> str:
     return instance_type
 
 
+def known_or(instance_type: str, guess: str) -> str:
+    """Return the type if the table has it, else the guess: what runs already must be reckoned with somehow."""
+    return instance_type if known(instance_type) else guess
+
+
 def vcpus(instance_type: str) -> int:
     """Return the number of vCPUs, which is the number of slots of a worker."""
     family, size = _split(checked(instance_type))

@@ -39,9 +39,14 @@ class Status:
     @property
     def rate(self) -> float:
         """Return what it costs per hour now."""
-        running = [worker for worker in self.workers if worker.running]
-        head = self.prices.head(self.head.type) if self.head is not None and self.head.running else 0.0
-        return self.prices.rest + head + sum(self.prices.worker(one.type, spot=one.spot) for one in running)
+        total = self.prices.rest
+        if self.head is not None and self.head.running:
+            total += self.prices.head(self.head.type)
+        for worker in self.workers:
+            if worker.running:
+                kind = prices.known_or(worker.type, self.cluster.worker_types[0])
+                total += self.prices.worker(kind, spot=worker.spot)
+        return total
 
     @property
     def spent(self) -> float:
@@ -104,7 +109,7 @@ def text(status: Status) -> str:
     cluster, stack = status.cluster, status.cluster.stack
     version = stack.tags.get(names.VERSION_TAG, "an unknown version")
     running = [worker for worker in status.workers if worker.running]
-    slots = sum(prices.vcpus(worker.type) if prices.known(worker.type) else cluster.slots for worker in running)
+    slots = sum(prices.vcpus(prices.known_or(worker.type, cluster.worker_types[0])) for worker in running)
     lines = [
         f"cluster   {cluster.name} in {cluster.region}: {stack.status}, made {moment(stack.created)} by {version}",
         f"queue     {instance_line(status.head, status.now) if status.head else 'gone: somebody terminated it'}",

@@ -204,7 +204,7 @@ def test_without_an_answer(amazon: str, monkeypatch: pytest.MonkeyPatch) -> None
         connect().account.identity()
 
 
-def activity(description: str, status: str, message: str = "") -> dict[str, Any]:
+def activity(description: str, status: str, message: str = "done") -> dict[str, Any]:
     return {
         "ActivityId": "1", "AutoScalingGroupName": "group", "Cause": "a wish", "StartTime": TIME, "EndTime": TIME,
         "Description": description, "StatusCode": status, "StatusMessage": message,
@@ -226,6 +226,19 @@ def test_what_a_group_did(stubbed: Any) -> None:
     assert (failed.instance, failed.launch, failed.succeeded, failed.message) == ("", True, False, lack)
     assert (ended.instance, ended.launch, ended.succeeded) == ("i-0123456789abcdef0", False, True)
     assert (launched.instance, launched.launch, launched.succeeded) == ("i-0123456789abcdef0", True, True)
+
+
+def test_logs_are_those_that_are_wanted(stubbed: Any) -> None:
+    """Gap of moto: it looks at all streams of a group."""
+    aws, stubs = stubbed
+    wanted = {
+        "logGroupName": "/oppcloud/default", "startTime": 5000, "logStreamNamePrefix": "worker/",
+        "filterPattern": '"a \\"b\\""',
+    }  # fmt: skip
+    event = {"logStreamName": "worker/worker/1", "timestamp": 6000, "message": 'a "b"\n', "eventId": "1"}
+    stubs["logs"].add_response("filter_log_events", {"events": [event]}, wanted)
+    (line,) = aws.logs.lines("/oppcloud/default", since=5.0, prefix="worker/", containing='a "b"')
+    assert (line.time, line.stream, line.text) == (6.0, "worker/worker/1", 'a "b"')
 
 
 def test_the_quota_is_that_of_vcpus(stubbed: Any) -> None:

@@ -91,8 +91,8 @@ class IniFile(pytest.File):
         """Return a collector for each config that is asked for."""
         settings = self.config.stash[SETTINGS_KEY]
         try:
-            _ = self.project
-            ini = read_ini(self.path, overrides=list(settings.overrides.value))
+            extra_options = self.project.extra_options
+            ini = read_ini(self.path, overrides=list(settings.overrides.value), extra_options=extra_options)
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
         self.config.stash[INI_FILES_KEY].append(self)

@@ -5,6 +5,7 @@ Without `--oppcloud`, and with the cloud part blocked, this is all there is: not
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import oppcloud_worker
 import pytest
 
-from . import __version__, hookspecs
-from .settings import SETTINGS_KEY, add_settings, has_selection, read_settings
+from . import hookspecs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +26,17 @@ _WORKER_OUTPUT = "oppcloud_notes"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register the options."""
+    """Register the options; refuse to work where we cannot, before anything else of ours is imported."""
+    own = importlib.metadata.version("pytest-oppcloud")
+    if oppcloud_worker.__version__ != own:
+        raise pytest.UsageError(
+            f"pytest-oppcloud {own} found oppcloud_worker {oppcloud_worker.__version__} in "
+            f"{Path(oppcloud_worker.__file__).parent}: uninstall oppcloud-worker, pytest-oppcloud brings its own"
+        )
+    if os.name == "nt":
+        raise pytest.UsageError("pytest-oppcloud runs on Linux and macOS; on Windows use WSL, or -p no:oppsim")
+    from .settings import add_settings
+
     add_settings(parser)
 
 
@@ -39,14 +49,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and register what the session needs."""
     from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY, Notes, Projects
+    from .settings import SETTINGS_KEY, read_settings
 
-    if oppcloud_worker.__version__ != __version__:
-        raise pytest.UsageError(
-            f"pytest-oppcloud {__version__} found oppcloud_worker {oppcloud_worker.__version__} in "
-            f"{Path(oppcloud_worker.__file__).parent}: uninstall oppcloud-worker here, pytest-oppcloud brings its own"
-        )
-    if os.name == "nt":
-        raise pytest.UsageError("pytest-oppcloud runs on Linux and macOS; on Windows use WSL, or -p no:oppsim")
     settings = config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[NOTES_KEY] = Notes()
     config.stash[PROJECTS_KEY] = Projects()
@@ -104,6 +108,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if not config.stash[NOTES_KEY].simulations:
         return
     from .items import simulation_items
+    from .settings import SETTINGS_KEY, has_selection
 
     settings = config.stash[SETTINGS_KEY]
     count = len(simulation_items(session))
@@ -175,6 +180,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Complete the notes; an empty selection is an error, whatever other tests there were."""
     from .baselines import baseline_path
     from .session import INI_FILES_KEY, NOTES_KEY
+    from .settings import SETTINGS_KEY
 
     config = session.config
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
@@ -214,6 +220,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     from .recording import BaselineRecorder
     from .reporting import empty_selection_lines, summary_lines
     from .session import NOTES_KEY
+    from .settings import SETTINGS_KEY
 
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
     if config.get_verbosity() < 0:

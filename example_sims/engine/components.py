@@ -42,18 +42,20 @@ class Component:
     #: The NED type, likewise.
     ned_type: ClassVar[str] = ""
 
-    def __init__(self, simulation: Simulation, name: str, parent: Module | None, index: int | None = None) -> None:
+    def __init__(self, simulation: Simulation, name: str, parent: Module | None, path: str) -> None:
         self.simulation = simulation
         self.name = name
-        self.index = index
         self.parent = parent
-        self.full_name: str = name if index is None else f"{name}[{index}]"
-        self.full_path: str = f"{parent.full_path}.{self.full_name}" if parent else self.full_name
+        #: The index within a vector of modules.
+        self.index: int | None = None
+        self.full_path: str = path
         self.id: int = simulation.new_component_id()
         self._parameters = {declared.name: ParameterValue(self, declared) for declared in self.parameters}
         #: Recorders by the number of the signal that they look at.
         self._recorders: dict[int, list[Recorder]] = {}
         self._rngs: dict[int, MersenneTwister] = {}
+        for number in range(len(simulation.rngs)):
+            self.rng(number)
 
     @property
     def type_name(self) -> str:
@@ -118,6 +120,11 @@ class Component:
         """Return the random number generator that the component knows by that number (`rng-0 = 1`)."""
         if number not in self._rngs:
             mapped = self.simulation.configuration.object_option(self.full_path, f"rng-{number}")
+            if mapped is not None and int(mapped) >= len(self.simulation.rngs):
+                raise SimulationError(
+                    f"RNG index {mapped} out of range (num-rngs={len(self.simulation.rngs)}) "
+                    f"in configuration entry *.rng-{number} = {mapped} for module/channel {self.full_path}"
+                )
             self._rngs[number] = self.simulation.rng(number if mapped is None else int(mapped))
         return self._rngs[number]
 
@@ -202,8 +209,7 @@ class DelayChannel(Component):
     )
 
     def __init__(self, simulation: Simulation, gate: Gate) -> None:
-        super().__init__(simulation, "channel", gate.owner.parent)
-        self.full_path = f"{gate.full_path}.channel"
+        super().__init__(simulation, "channel", gate.owner.parent, f"{gate.full_path}.channel")
         self.delay = 0
         self.disabled = False
 
@@ -252,14 +258,16 @@ class Gate:
 class Module(Component):
     """Something in a network that has gates and may hold other modules."""
 
+    #: The class of the object that describes the module's type: the ingredient "a" of fingerprints.
+    type_class_name: ClassVar[str] = "omnetpp::cDynamicModuleType"
+
     def __init__(self, simulation: Simulation, name: str, parent: Module | None, index: int | None = None) -> None:
-        super().__init__(simulation, name, parent, index)
+        self.full_name: str = name if index is None else f"{name}[{index}]"
+        super().__init__(simulation, name, parent, f"{parent.full_path}.{self.full_name}" if parent else self.full_name)
+        self.index = index
         self.submodules: list[Module] = []
         self.channels: list[DelayChannel] = []
         self._gates: dict[tuple[str, int | None], Gate] = {}
-
-    #: The class of the object that describes the module's type: the ingredient "a" of fingerprints.
-    type_class_name: ClassVar[str] = "omnetpp::cDynamicModuleType"
 
     def gate(self, name: str, index: int | None = None) -> Gate:
         """Return a gate; gates come into being when they are first asked for."""
@@ -345,8 +353,6 @@ def _ned_text(value: str | float | bool) -> str:
 
 class SimpleModule(Module):
     """A module that does something."""
-
-    #: How a class calls itself in C++ if not like in Python: `cpp_class`.
 
     def handle_message(self, message: Message) -> None:
         """Deal with a message that arrives, from elsewhere or from the module itself."""

@@ -40,6 +40,8 @@ _FIRST_CONNECTION = 10.0
 _BLOCK = 0.25
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
+#: Seconds for the thread to end.
+_ENDING = 15.0
 #: Seconds for running simulations to say that they have been stopped.
 _STOPPING = 3.0
 
@@ -107,7 +109,8 @@ class Dispatcher(threading.Thread):
         self.statistics = Statistics()
         self._owner = owner
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
-        self._connection = connect(address.url)
+        # One more try is enough: what is to be done about a lost connection is decided in `_serve`.
+        self._connection = connect(address.url, retries=1)
         self._reader = events.EventReader(self._connection, address.session)
         self._shipping = Shipping(self._connection)
         self._flights: dict[str, _Flight] = {}
@@ -134,7 +137,8 @@ class Dispatcher(threading.Thread):
     def finish(self) -> None:
         """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
         self._finishing.set()
-        self.join()
+        # A Redis that hangs must not keep pytest from its end.
+        self.join(_ENDING)
 
     # What follows runs in the thread.
 

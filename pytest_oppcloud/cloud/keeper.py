@@ -48,10 +48,16 @@ class Keeper:
         log = os.path.join(self.folder, "server.log")  # noqa: PTH118
         with open(log, "wb") as output:  # noqa: PTH123
             self._server = subprocess.Popen(
-                [*server, "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700", "--save", "",  # type: ignore[misc]  # decoded JSON
-                 "--appendonly", "no", "--set-proc-title", "no", "--daemonize", "no", "--dir", self.folder, "--loglevel", "warning"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            )  # fmt: skip
+                [
+                    *server,  # type: ignore[misc]  # decoded JSON
+                    *("--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700"),
+                    *("--save", "", "--appendonly", "no", "--dir", self.folder),
+                    *("--daemonize", "no", "--set-proc-title", "no", "--loglevel", "warning"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
         self._await_server(log)
         command = [*worker, "--url", f"unix://{self.socket}", "--cache", os.path.join(self.folder, "content")]  # type: ignore[misc]  # noqa: PTH118
         self._worker = subprocess.Popen(

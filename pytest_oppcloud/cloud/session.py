@@ -190,6 +190,6 @@ class CloudSession:
         """Tell what the queue did, if it did anything."""
         lines = [] if self._dispatcher is None else self._dispatcher.statistics.lines()
         if lines and self._config.get_verbosity() >= 0:
-            terminalreporter.section("oppcloud")
+            terminalreporter.write_sep("=", "oppcloud")
             for line in lines:
                 terminalreporter.write_line(line)

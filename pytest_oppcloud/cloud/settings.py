@@ -46,7 +46,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
             ) from error
         if workers is not None:
             raise pytest.UsageError(
-                f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue with workers of its own"
+                f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     return CloudSettings(url=url, queue=queue, slots=workers or available_cores(), wait=wait)

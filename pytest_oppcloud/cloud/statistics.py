@@ -73,7 +73,10 @@ class Statistics:
         result = [text]
         if self.lost:
             causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
-            result.append(f"{_count(sum(self.lost.values()), 'attempt')} came to nothing and were repeated: {causes}")
+            lost = sum(self.lost.values())
+            result.append(
+                f"{_count(lost, 'attempt')} came to nothing and {'was' if lost == 1 else 'were'} repeated: {causes}"
+            )
         return result
 
     def _workers(self) -> int:

@@ -97,7 +97,10 @@ def _check_entry(
         )
 
 
-_ADVICE_UNKNOWN: Final = "check the spelling; options that a model library adds have to be named as extra options"
+_ADVICE_UNKNOWN: Final = (
+    "check the spelling; options that a model library adds have to be named as extra options "
+    "(extra_options in oppcloud.toml, --extra-options of oppcloud runs)"
+)
 
 
 def _check_option(section: Section, entry: Entry, options: OptionTable) -> None:

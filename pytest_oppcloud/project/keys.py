@@ -207,6 +207,7 @@ KEYS = MappingProxyType(
         "environment": Key(check=_table),
         "mode": Key(check=_choice("release", "debug")),
         "build": Key(check=_words, per_config=False),
+        "extra_options": Key(check=_texts, per_config=False),
         "files.include": Key(check=_texts, per_config=False),
         "files.exclude": Key(check=_texts, per_config=False),
         "files.extra": Key(check=_texts, per_config=False),

@@ -74,6 +74,11 @@ class Project:
         return self._value("build")
 
     @property
+    def extra_options(self) -> tuple[str, ...]:
+        """Options of ini files that the model's library registers."""
+        return self._value("extra_options")
+
+    @property
     def files_include(self) -> tuple[str, ...]:
         """Patterns of what travels to a worker; empty: what git tracks."""
         return self._value("files.include")

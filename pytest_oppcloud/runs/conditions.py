@@ -83,16 +83,15 @@ class Condition:
         `expand` may change the text further, once these values are in it. Raise `ExpressionError` with OMNeT++'s
         words.
         """
-        if self._program is not None:
-            values = {mark: self._literal(value_of(name)) for mark, name in self._marks.items()}
-            if None not in values.values():
-                try:
-                    result = self._program.run(lambda name: _known(values, name))
-                except ExpressionError:
-                    pass  # the long way finds the right words
-                else:
-                    if isinstance(result, bool):
-                        return result
+        values = self._literal_values(value_of) if self._program is not None else None
+        if self._program is not None and values is not None:
+            try:
+                result = self._program.run(lambda name: values.get(name, Special.UNDEFINED))
+            except ExpressionError:
+                pass  # the long way finds the right words
+            else:
+                if isinstance(result, bool):
+                    return result
         return self._judge_text(expand(self._substituted(value_of)))
 
     def _substituted(self, value_of: Callable[[str], str]) -> str:
@@ -123,18 +122,21 @@ class Condition:
         except ExpressionError:
             return None
 
-    def _literal(self, text: str) -> Value | None:
-        """Return the value of a text that is nothing but a literal; None for every other text."""
-        if text not in self._literals:
-            if len(self._literals) > 100_000:
-                self._literals.clear()
-            self._literals[text] = _literal(text)
-        return self._literals[text]
-
-
-def _known(values: dict[str, Value | None], name: str) -> Value:
-    value = values.get(name)
-    return Special.UNDEFINED if value is None else value
+    def _literal_values(self, value_of: Callable[[str], str]) -> dict[str, Value] | None:
+        """Return the values of all references; None if one of them is anything but a literal."""
+        literals = self._literals
+        values: dict[str, Value] = {}
+        for mark, name in self._marks.items():
+            text = value_of(name)
+            if text not in literals:
+                if len(literals) > 100_000:
+                    literals.clear()
+                literals[text] = _literal(text)
+            value = literals[text]
+            if value is None:
+                return None
+            values[mark] = value
+        return values
 
 
 def _names(root: Node) -> list[str]:

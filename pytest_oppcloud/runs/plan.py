@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
-from pytest_oppcloud.inifile.expressions import ExpressionError, as_bool, as_int, as_string, evaluate
+from pytest_oppcloud.inifile.expressions import ExpressionError, Value, as_bool, as_int, as_string, evaluate
 from pytest_oppcloud.inifile.lookup import Key, Lookup
 from pytest_oppcloud.inifile.options import Scope
 from pytest_oppcloud.inifile.patterns import PatternError
@@ -44,6 +44,12 @@ _UNQUOTED: Final = _NUMBERS | {"configname", "processid", "datetime", "datetimef
 def _started() -> str:
     """Return the time of the first use: OMNeT++ would take that of the run."""
     return time.strftime("%Y%m%d-%H:%M:%S")
+
+
+@functools.lru_cache(maxsize=4096)
+def _value(text: str) -> Value:
+    """Return the value of an expression; few texts serve all runs of a configuration."""
+    return evaluate(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +186,19 @@ class Plan:
     def _string(self, option: str, variables: Mapping[str, str]) -> str:
         try:
             text = self._text(option, variables)
-            return as_string(evaluate(text)) if text.startswith('"') else text
+            return as_string(_value(text)) if text.startswith('"') else text
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 
     def _int(self, option: str, variables: Mapping[str, str]) -> int:
         try:
-            return as_int(evaluate(self._text(option, variables)))
+            return as_int(_value(self._text(option, variables)))
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 
     def _bool(self, option: str, variables: Mapping[str, str]) -> bool:
         try:
-            return as_bool(evaluate(self._text(option, variables)))
+            return as_bool(_value(self._text(option, variables)))
         except (ExpressionError, PlaceholderError) as error:
             raise self._option_error(option, error) from error
 

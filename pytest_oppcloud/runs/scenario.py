@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: As many runs OMNeT++ makes of one configuration, and not one more.
 MAX_RUNS: Final = 1_000_001
 #: As many steps of the loops are done for one configuration, whatever becomes of them.
-MAX_STEPS: Final = 4_000_000
+MAX_STEPS: Final = 2_000_000
 
 #: The values of one run, in the order of the loops, outermost first.
 Values: TypeAlias = "tuple[str, ...]"

@@ -373,7 +373,7 @@ def forged_verdicts_behind_a_flood(probe: Probe) -> None:
     forge_verdict(probe)
 
 
-@fault(AT_DESTRUCTION)
+@fault(AT_FINISH)
 def many_forged_verdicts(probe: Probe) -> None:
     for _ in range(3000):
         forge_verdict(probe)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 #: Never used as names of variables, so that a reference to one of them is a mistake.
 _UNKNOWN = ("nosuch", "q9")
@@ -28,6 +29,13 @@ class GeneratedIni:
     filters: list[tuple[str, str]] = field(default_factory=list)
     #: Config and what stands on the command line.
     overrides: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Write the files into the current folder."""
+        for name, data in self.files.items():
+            path = Path(name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
 
 
 def generate(seed: int) -> GeneratedIni:
@@ -95,8 +103,7 @@ class _Generator:
         elif self._oops():
             lines.append("extends = A")
         self._defined = list(dict.fromkeys(v for base in bases for v in self._variables.get(base, [])))
-        for _ in range(self._random.randint(0, 6)):
-            lines.append(self._entry())
+        lines.extend(self._entry() for _ in range(self._random.randint(0, 6)))
         if self._random.random() < 0.35:
             lines.append(f"repeat = {self._repeat()}")
         if self._random.random() < 0.35:
@@ -137,9 +144,25 @@ class _Generator:
             return f"{self._random.choice(_PATHS[:7])}{self._equals()}{self._value()}"
         if self._oops():
             return self._random.choice(
-                ["no equals", "= 5", "; old", "unknown-option = 1", "**.unknown-option = 1", "vector-recording = true"]
-                + ["#% old-wildcards", '**.s = "open', "**.t = ${x=1", "**.u = ${}", "**.v = ${y z}", "**.w{ = 1"]
-                + ["user-interface = Cmdenv", "**.x = ${configname=1}", "**.y = ${(1}", "** = 7", "sim* = 3s"]
+                [
+                    "no equals",
+                    "= 5",
+                    "; old",
+                    "unknown-option = 1",
+                    "**.unknown-option = 1",
+                    "vector-recording = true",
+                    "#% old-wildcards",
+                    '**.s = "open',
+                    "**.t = ${x=1",
+                    "**.u = ${}",
+                    "**.v = ${y z}",
+                    "**.w{ = 1",
+                    "user-interface = Cmdenv",
+                    "**.x = ${configname=1}",
+                    "**.y = ${(1}",
+                    "** = 7",
+                    "sim* = 3s",
+                ]
             )
         oops = self._oops()
         options = {
@@ -255,8 +278,36 @@ class _Generator:
         if self._oops():
             return self._random.choice(['"open', "(1", "1)", "{2]", "a!b", "!x", "..", "1..", "..3", '"a".."b"', "'q"])
         return self._random.choice(
-            ["1", "2", "3", "0.5", "-1", "1e2", "1s", "500ms", "10Mbps", '"a"', '"b c"', '"x,y"', "'s'", "abc", "true"]
-            + ["f(1,2)", "[1,2]", "{a: 1}", '"wow!"', "a b", "100%", "x_y", "äö", '"}"', "1==1", "a.b", "step", "5dBm"]
+            [
+                "1",
+                "2",
+                "3",
+                "0.5",
+                "-1",
+                "1e2",
+                "1s",
+                "500ms",
+                "10Mbps",
+                '"a"',
+                '"b c"',
+                '"x,y"',
+                "'s'",
+                "abc",
+                "true",
+                "f(1,2)",
+                "[1,2]",
+                "{a: 1}",
+                '"wow!"',
+                "a b",
+                "100%",
+                "x_y",
+                "äö",
+                '"}"',
+                "1==1",
+                "a.b",
+                "step",
+                "5dBm",
+            ]
         )
 
     def _range(self, known: list[str]) -> str:
@@ -298,8 +349,10 @@ class _Generator:
         operator = self._random.choice(["==", "!=", "<", ">", "<=", ">=", "=", " == ", " != ", " < ", " > ", " = "])
         if known and roll < 0.75:
             name = self._random.choice(known)
-            return self._random.choice(['"${}"', '"${{{}}}"']).format(name) + operator + self._random.choice(
-                ['"1"', '"a"', '"2"', '""', '"1s"']
+            return (
+                self._random.choice(['"${}"', '"${{{}}}"']).format(name)
+                + operator
+                + self._random.choice(['"1"', '"a"', '"2"', '""', '"1s"'])
             )
         return f"{self._number(known, depth)}{operator}{self._number(known, depth)}"
 
@@ -487,7 +540,7 @@ class _Generator:
 
     # -- the text ----------------------------------------------------------------------------------------------------
 
-    def _dressed(self, line: str) -> str:
+    def _dressed(self, line: str) -> str:  # noqa: PLR0911  # one return for each way to dress it
         """Return a line with its line end, and sometimes with more around or within it."""
         roll = self._random.random()
         if roll < 0.06:

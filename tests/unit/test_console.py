@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,17 @@ def test_short_output_is_kept_whole(read: Reader, tmp_path: Path) -> None:
 def test_an_endless_line_takes_no_memory(read: Reader) -> None:
     console = read("<!> " + "z" * 1_000_000 + f"\n{END}\n", limit=1000, step=1000)
     assert len(console.end_lines) == 1
+
+
+def test_a_flood_takes_no_memory(tmp_path: Path) -> None:
+    console = Console(tmp_path / "out.txt", 10_000)
+    tracemalloc.start()
+    for index in range(300):
+        console.feed(b"%d" % index * 30_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    console.close()
+    assert peak < 2_000_000
 
 
 def test_too_many_marked_lines_are_noticed(read: Reader) -> None:

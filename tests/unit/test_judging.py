@@ -189,6 +189,15 @@ def test_asking_for_a_parameter_beside_another_error_is_an_error(judged: Judge) 
     assert judged("", error, exit_code=1).cause is Cause.MODEL_ERROR
 
 
+@pytest.mark.parametrize("other", [END.replace("579", "580"), END.replace("30s", "31s"), END.replace("S", "s")])
+def test_several_ends_that_differ(judged: Judge, other: str) -> None:
+    assert judged(END + other).cause is Cause.MODEL_ERROR
+
+
+def test_the_same_end_told_twice(judged: Judge) -> None:
+    assert judged(END + END).cause is Cause.COMPLETED
+
+
 @pytest.mark.parametrize(
     ("phase", "cause"),
     [

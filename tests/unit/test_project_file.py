@@ -26,6 +26,7 @@ arguments = ["-x", "a.b"]
 ned_path = [".", "../common"]
 mode = "debug"
 build = ["make", "-j2"]
+extra_options = ["rng-grouping"]
 environment = { A = "1" }
 
 [files]

@@ -304,7 +304,7 @@ def _split(item: str) -> tuple[str, str]:
 
 
 def _last_words(console: Console) -> str:
-    lines = console.text.rstrip().splitlines()
+    lines = console.text.removesuffix("\nEnd.\n").rstrip().splitlines()
     return f"; its last words: {lines[-1][:200]}" if lines else ""
 
 

@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -22,6 +22,9 @@ from oppcloud_worker.messages import RunOutcome, RunRequest
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: Marks all processes that descend from a test, whatever session or group they moved to.
 MARK = "OPPCLOUD_TEST_MARK"
@@ -129,16 +132,15 @@ class Server:
 
 
 @pytest.fixture
-def server(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the test's own; its path is short, as unix sockets want it."""
-    with ExitStack() as stack:
-        import tempfile
-
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp")))
-        server = Server(folder)
+def server(processes: Processes) -> Iterator[Server]:  # noqa: ARG001  # those it starts are marked
+    """Start a server of the test's own; its path is short, as unix sockets want it."""
+    with tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp") as folder:
+        server = Server(Path(folder))
         server.start()
-        stack.callback(server.stop)
-        yield server
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @dataclass
@@ -267,6 +269,10 @@ class Tiny(SimpleModule):
         elif word == "crash":
             open(path, "w").close()
             os.kill(os.getpid(), signal.SIGSEGV)
+        elif word == "crash-after":
+            while not os.path.exists(path):
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGSEGV)
 
     def handle_message(self, message):
         pass
@@ -305,16 +311,17 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start pytest and return while it runs."""
-        return self.pytester.popen(
+        process: subprocess.Popen[bytes] = self.pytester.popen(
             [sys.executable, "-m", "pytest", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        return process
 
 
 @pytest.fixture
-def project(processes: Processes, pytester: pytest.Pytester) -> Project:
+def project(processes: Processes, pytester: pytest.Pytester) -> Project:  # noqa: ARG001  # those it starts are marked
     examples = str(Path(__file__).parents[3] / "example_sims")
     (pytester.path / "tiny.py").write_text(TINY.format(examples=examples))
     (pytester.path / "oppcloud.toml").write_text(

@@ -4,6 +4,8 @@ The simulations here are shell scripts, which never end as OMNeT++ does: how tha
 it only matters that the outcome is the one that the worker saw.
 """
 
+# ruff: noqa: PLR0913, PLR0917 - each argument is a fixture
+
 from __future__ import annotations
 
 import json
@@ -11,7 +13,6 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,12 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.ticket import Ticket
 from rq import Callback, Queue
 
+from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
+from pytest_oppcloud.cloud.executor import QueueExecutor
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Client, Processes, Server, Workers
 
 Script = Callable[..., RunRequest]
@@ -136,7 +142,7 @@ def test_a_host_that_is_gone_loses_no_run(
     client.submit(request)
     wait_for(log.exists, 20, "the simulation runs")
     # A host that loses its power: nothing there can tell anybody.
-    for pid in processes.running("oppcloud_worker"):
+    for pid in processes.running("-m oppcloud_worker"):
         os.kill(pid, signal.SIGKILL)
     workers.start()
 
@@ -173,6 +179,7 @@ def test_a_redis_that_dies_ends_the_runs(
     assert client.run(script("", name="later")).cause is Cause.QUEUE_LOST
 
 
+@pytest.mark.slow
 def test_a_redis_that_forgets_everything_loses_no_run(
     client: Client, workers: Workers, server: Server, script: Script, wait_for: WaitFor
 ) -> None:
@@ -187,9 +194,6 @@ def test_a_redis_that_forgets_everything_loses_no_run(
 
 
 def test_an_unreachable_redis_is_an_error_without_its_password(script: Script) -> None:
-    from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
-    from pytest_oppcloud.cloud.executor import QueueExecutor
-
     address = QueueAddress(url="redis://u:secret@127.0.0.1:1/0", queue="q", session="s", patience=0.5)
     dispatcher = Dispatcher(address, owner=True)
     dispatcher.start()
@@ -259,7 +263,7 @@ class Unpickled:
 
 
 def test_the_helper_above_would_leave_its_mark(tmp_path: Path) -> None:
-    pickle.loads(pickle.dumps(Unpickled(tmp_path / "mark")))
+    pickle.loads(pickle.dumps(Unpickled(tmp_path / "mark")))  # noqa: S301  # that is the point
     assert (tmp_path / "mark").exists()
 
 
@@ -287,9 +291,9 @@ def test_the_end_of_a_session_cancels_what_is_left_and_leaves_no_key(
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_when_its_session_is_gone(
     client: Client,
-    make_client: Callable[..., Client],
     workers: Workers,
     server: Server,
     processes: Processes,
@@ -308,7 +312,7 @@ def test_a_run_is_stopped_when_its_session_is_gone(
     # As if its client had been killed, and the lease had run out.
     server.connection.delete(keys.lease("gone"))
 
-    wait_for(lambda: not processes.running("sleep"), keys.RENEW + 5, "the simulation is stopped")
+    wait_for(lambda: not processes.running("sleep"), 4 * keys.RENEW + 5, "the simulation is stopped")
     assert client.run(script("echo served")).stdout == "served\n"
     assert not (tmp_path / "never").exists()
 
@@ -341,6 +345,7 @@ def test_an_idle_worker_ends_by_itself(client: Client, workers: Workers, script:
     assert worker.wait(15) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_without_a_queue_says_so(workers: Workers, server: Server) -> None:
     server.stop()
     worker = workers.start("--url", "redis://u:secret@127.0.0.1:1/0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -15,7 +15,7 @@ LOST = (redis.ConnectionError, redis.TimeoutError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 #: Seconds to wait for a connection, and for the answer to a command that does not block.
-_CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 15
+_CONNECT_TIMEOUT, _ANSWER_TIMEOUT = 5, 10
 
 
 def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Redis:
@@ -52,4 +52,4 @@ def redacted(url: str) -> str:
         return url
     user, _, host = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}:***@{host}" if user else host
-    return urlunsplit(parts._replace(netloc=netloc, query=""))
+    return f"{parts.scheme}://{netloc}{parts.path}"

@@ -19,7 +19,7 @@ DEFAULT_QUEUE = "oppcloud"
 #: A slot that has not been heard of for so many seconds is dead, and its run goes to another.
 SLOT_LEASE = 10
 #: A session whose client has not been heard of for so many seconds is dead, and its runs are stopped.
-SESSION_LEASE = 30
+SESSION_LEASE = 18
 #: Leases are renewed, and those of others looked at, after so many seconds: a dead slot is found within 15 seconds.
 RENEW = 3
 #: Outcomes, events and fences of a session that nobody cleaned up: a day.

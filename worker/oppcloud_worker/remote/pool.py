@@ -3,7 +3,7 @@
 The pool starts the slots, starts a new one in place of one that died, and hands back the run that died with it, at
 once. It ends with its slots when it is told to, when it has been idle for long enough, or when nothing works.
 
-Redis is imported late, for the rare case that a run must be handed back; the slots start meanwhile.
+Redis is imported late, when the slots are at work: they are what people wait for.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Pool:
             self._ending = ""
 
     def _idle(self) -> bool:
-        return all(slot.ticket is None for slot in self._slots)
+        return all(slot.ready and slot.ticket is None for slot in self._slots)
 
     def _patience(self) -> float | None:
         if not self.settings.max_idle_time or not self._idle():
@@ -180,6 +180,9 @@ class Pool:
                 self._last_work = time.monotonic()
             elif "ready" in message:
                 slot.ready, self._failures = True, 0
+                self._last_work = time.monotonic()
+                # Now that the slots are at work there is time for what handing back a run will need.
+                from . import runs  # noqa: F401, PLC0415
             else:
                 _log.error("slot %s: %s", slot.name, message.get("failed", message))
         return bool(data)

@@ -57,6 +57,10 @@ _RETRIES = 45
 #: The same for the first contact: some five seconds.
 _FIRST_RETRIES = 7
 
+#: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
+#: renews it as soon as it is awake.
+_UNWANTED = 3
+
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
 
@@ -130,6 +134,8 @@ class Slot(SimpleWorker):
         self._ticket: Ticket | None = None
         #: For the other threads, so that they disturb nothing.
         self._side = side
+        #: How often in a row nobody seemed to want the outcome of the run.
+        self._unwanted = 0
         #: Why the slot ends, "" as long as it does not.
         self._ending = ""
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
@@ -143,7 +149,7 @@ class Slot(SimpleWorker):
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
-        self.stop = Stop()
+        self.stop, self._unwanted = Stop(), 0
         self._ticket = ticket
         self._tell({"ticket": ticket.to_json()})
         wanted = runs.announce_start(self.connection, ticket, self.name)
@@ -163,8 +169,9 @@ class Slot(SimpleWorker):
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
-        if outcome.cause is Cause.STOPPED and self._ending:
-            runs.hand_back(self.connection, ticket, outcome.cause, self._ending, slot=self.name, counts=False)
+        why = self._ending or ("its session was away" if self._unwanted >= _UNWANTED else "")
+        if outcome.cause is Cause.STOPPED and why:
+            runs.hand_back(self.connection, ticket, outcome.cause, why, slot=self.name, counts=False)
         else:
             runs.settle(self.connection, ticket, outcome, slot=self.name, busy_time=busy_time)
         self._forget()
@@ -265,7 +272,8 @@ class Slot(SimpleWorker):
         """Renew the leases until the slot ends (in a thread of its own); stop a run that nobody wants any more."""
         while not self._ended.wait(keys.RENEW):
             try:
-                if not self._announce():
+                self._unwanted = 0 if self._announce() else self._unwanted + 1
+                if self._unwanted >= _UNWANTED:
                     self.stop.set()
             except redis.RedisError as error:  # noqa: PERF203  # the next time may be better
                 _log.warning("slot %s: cannot renew its lease: %s", self.name, error)

@@ -139,8 +139,8 @@ def group_uses(
 ) -> tuple[Use, ...]:
     """Return when the instances of a group ran, by what the group remembers.
 
-    An instance that is gone left no trace of its type: `guess` is taken for it, and for types without a price. One that is still there runs until
-    `now`.
+    An instance that is gone left no trace of its type: `guess` is taken for it, and for types without a price. One that
+    is still there runs until `now`.
     """
     there = {instance.id: instance for instance in present}
     started: dict[str, float] = {instance.id: instance.launched for instance in there.values()}

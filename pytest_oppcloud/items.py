@@ -150,7 +150,7 @@ class SimulationItem(pytest.Item):
         try:
             stored = self.baseline
         except BaselineError as error:
-            damage = error
+            damage = _located_here(error, self.config)
         plan = self.parent.plan
         return Expectation(
             decisive=decisive_settings(plan, self.run),
@@ -252,10 +252,14 @@ def run_key(run: Run) -> RunKey:
 
 def shown(error: OppcloudError, config: pytest.Config) -> str:
     """Return the text of the error, with its file as seen from where pytest was started."""
-    if not isinstance(error, LocatedError) or error.file is None:
-        return _printable(str(error))
+    return _printable(str(_located_here(error, config) if isinstance(error, LocatedError) else error))
+
+
+def _located_here(error: LocatedError, config: pytest.Config) -> LocatedError:
+    if error.file is None:
+        return error
     file = os.path.relpath(error.file, config.invocation_params.dir)
-    return _printable(str(LocatedError(error.message, file=file, line=error.line, advice=error.advice)))
+    return LocatedError(error.message, file=file, line=error.line, advice=error.advice)
 
 
 def _printable(text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from oppcloud_worker.messages import RunOutcome
 
-    from .errors import BaselineError
+    from .errors import LocatedError
     from .project import RunSettings
     from .records import Record
 
@@ -94,7 +94,7 @@ class Expectation:
     #: The baseline; None if there is none.
     stored: Record | None
     #: Why the baseline could not be read.
-    damage: BaselineError | None = None
+    damage: LocatedError | None = None
 
 
 def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = None) -> Judgement:

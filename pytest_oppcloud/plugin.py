@@ -230,7 +230,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     ]
     recorder = config.pluginmanager.get_plugin(BaselineRecorder.NAME)
     lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir))
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+    nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations
+    if nothing_selected and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)
     if notes.refusal:
         lines = [notes.refusal]

@@ -74,7 +74,6 @@ class Plan:
         self._chain = ini.chain(config)
         #: The place of the repetition among the values of a run.
         self.repetition_index = names.index(REPETITION)
-        self.itervar_names = tuple(name for name in names if name != REPETITION)
         self._prefixes = tuple((name, f"{name}=" if name[0].isascii() and name[0].isalpha() else "") for name in names)
         self._by_entry = {id(item.entry): item.template for item in collected.entries}
         self._sources = {option: self._source(option) for option in (*_STRING_OPTIONS, *_OTHER_OPTIONS)}

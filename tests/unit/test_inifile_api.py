@@ -209,6 +209,7 @@ def test_several_ini_files_are_read_as_one(tmp_path: Path) -> None:
         ("-1 / 0", -math.inf),
         ("fmod(7, 4) + hypot(3, 4)", 8.0),
         ("30dBm < 2W", True),
+        ("5dB / 0", Quantity(math.inf, "dB")),
     ],
 )
 def test_expressions(text: str, value: Value | None) -> None:

@@ -77,7 +77,11 @@ def storable(answer: str) -> str:
 
 def all_cases() -> list[Case]:
     """Return the cases of all texts."""
-    return [case for path in sorted(FOLDER.glob("*.txt")) for case in read_cases(path)]
+    cases = {path.stem: read_cases(path) for path in sorted(FOLDER.glob("*.txt"))}
+    empty = [group for group, found in cases.items() if not found]
+    if empty or not cases:
+        raise ValueError(f"no cases in {empty or FOLDER}")
+    return [case for found in cases.values() for case in found]
 
 
 def _written(cases: list[Case]) -> str:
@@ -98,7 +102,8 @@ def record(opp_run: str) -> None:
                 case.write_files()
                 for question in case.questions:
                     question.answer = storable(ask_opp_run(opp_run, question.words))
-        path.write_bytes(_written(cases).encode("utf-8"))
+        text = _written(cases).encode("utf-8")
+        path.write_bytes(text)
 
 
 if __name__ == "__main__":

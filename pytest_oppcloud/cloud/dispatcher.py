@@ -22,6 +22,7 @@ from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
+from .fleet import Demand
 from .shipping import Shipping
 from .statistics import Statistics
 
@@ -124,15 +125,29 @@ class Dispatcher(threading.Thread):
         self._next_duties = 0.0
         #: Slots and job ids of runs that are being simulated, those of other processes of the session included.
         self._running: dict[str, tuple[str, str]] = {}
+        #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
+        self._ordered = 0
+        self._boarded = 0
+        #: How many runs of the session are under way that other processes sent.
+        self._elsewhere = 0
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
+        self._ordered += len(orders)
         self._orders.put(orders)
 
     def results_of(self, run: str) -> RedisStore:
         """Return where the files of a run are."""
         prefix = keys.files(self.address.session, run)
         return RedisStore(self._connection, prefix, ttl=keys.RESULT_FILES)
+
+    def demand(self, expected: int) -> Demand:
+        """Return what is left to be done, `expected` runs if none was ordered yet (called by any thread)."""
+        count = self._ordered - self._boarded + len(self._flights) if self._ordered else expected or self._elsewhere
+        finished = self.statistics.finished
+        # Those that are left are taken to last as long as those before them.
+        seconds = count * self.statistics.busy_time / finished if finished else None
+        return Demand(runs=count, seconds=seconds)
 
     def finish(self) -> None:
         """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
@@ -232,8 +247,10 @@ class Dispatcher(threading.Thread):
     def _take_orders(self, *, send: bool) -> None:
         """Turn orders into flights, and send them if it is up to this process."""
         while not self._orders.empty():
-            flights = list(self._board(self._orders.get(), send=send))
+            orders = self._orders.get()
+            flights = list(self._board(orders, send=send))
             self._flights.update((flight.ticket.run, flight) for flight in flights)
+            self._boarded += len(orders)
             if not send or not flights:
                 continue
             if self._submitter is None:
@@ -294,6 +311,7 @@ class Dispatcher(threading.Thread):
         """Keep the lease, and look for what nobody reports."""
         if self._owner:
             self._renew_lease()
+            self._elsewhere = 0 if self._flights else self._count_elsewhere()
         slots = presence.present(self._connection, self.address.queue)
         now = time.monotonic()
         self.statistics.see(slots)
@@ -308,6 +326,12 @@ class Dispatcher(threading.Thread):
         trouble = self.address.trouble()
         if trouble:
             self._lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+
+    def _count_elsewhere(self) -> int:
+        """Count the runs under way of other processes of the session, as xdist has them."""
+        prefix = f"{self.address.session}-"
+        queued = runs.queued(self._connection, self.address.queue)
+        return sum(job.startswith(prefix) for job in queued) + len(self._running)
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""

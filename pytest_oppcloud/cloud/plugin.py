@@ -32,8 +32,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=None,
         metavar="SECONDS",
-        help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
-        "Then the runs are errors",
+        help="How long to wait for a worker to appear, and for a lost queue to come back\n"
+        "Default: 60, and 900 in a cluster\nThen the runs are errors",
+    )
+    group.addoption(
+        "--oppcloud-stack",
+        default=None,
+        metavar="NAME",
+        help="Run simulations in the cluster NAME in Amazon's cloud, made by `oppcloud up`\nDefault: OPPCLOUD_STACK",
+    )
+    group.addoption(
+        "--oppcloud-max-cost",
+        type=float,
+        default=None,
+        metavar="USD",
+        help="Let the cluster go before the session has cost more; runs that are left are errors",
     )
 
 

@@ -19,11 +19,13 @@ from pytest_oppcloud.items import SimulationItem, simulation_items
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
+from .fleet import Demand
 from .loop import run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .rented import RentedQueue
     from .settings import CloudSettings
 
 #: Name in `workerinput` of what a process of xdist must know.
@@ -50,6 +52,9 @@ class CloudSession:
         self._settings = settings
         self._name = secrets.token_hex(6)
         self._embedded: EmbeddedQueue | None = None
+        self._rented: RentedQueue | None = None
+        #: How many runs are going to be sent, before they are.
+        self._expected = 0
         self._dispatcher: Dispatcher | None = None
         self._ended = False
         self._executor = QueueExecutor(description=self._description(), open_queue=self._open, notify=self._notify)
@@ -61,6 +66,8 @@ class CloudSession:
         return Role.CONTROLLER if self._config.pluginmanager.has_plugin("dsession") else Role.SINGLE
 
     def _description(self) -> str:
+        if self._settings.stack:
+            return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
         if self._settings.url is not None:
             return f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
         return f"simulations run through a private queue, {self._settings.slots} at a time"
@@ -87,6 +94,24 @@ class CloudSession:
             )
         if settings.url is not None:
             return QueueAddress(url=settings.url, queue=settings.queue, session=self._name, patience=settings.wait)
+        if settings.stack:
+            # Here and not above: sessions without a cluster have no use for all that it needs.
+            from .rented import RentedQueue  # noqa: PLC0415
+
+            self._rented = RentedQueue(
+                settings.stack,
+                session=self._name,
+                max_cost=settings.max_cost,
+                demand=self._demand,
+                notify=self._notify,
+            )
+            return QueueAddress(
+                url=self._rented.url,
+                queue=settings.queue,
+                session=self._name,
+                patience=settings.wait,
+                trouble=self._rented.trouble,
+            )
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return QueueAddress(
             url=self._embedded.url,
@@ -96,6 +121,11 @@ class CloudSession:
             private=True,
             trouble=self._embedded.trouble,
         )
+
+    def _demand(self) -> Demand:
+        """Return what is left to be done; asked from another thread, also before there is a dispatcher."""
+        dispatcher = self._dispatcher
+        return Demand(runs=self._expected) if dispatcher is None else dispatcher.demand(self._expected)
 
     def _end(self) -> None:
         """Cancel what is left and end what was started; may be called twice."""
@@ -109,6 +139,8 @@ class CloudSession:
         finally:
             if self._embedded is not None:
                 self._embedded.close()
+            if self._rented is not None:
+                self._rented.close()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -133,6 +165,7 @@ class CloudSession:
         submissions = self._submissions(wanted)
         if not submissions:
             return
+        self._expected = len(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
@@ -189,6 +222,8 @@ class CloudSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell what the queue did, if it did anything."""
         lines = [] if self._dispatcher is None else self._dispatcher.statistics.lines()
+        if self._rented is not None:
+            lines += self._rented.lines
         if lines and self._config.get_verbosity() >= 0:
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:

@@ -102,9 +102,10 @@ class Campaign:
         The queue's instance is left to the timer, which stops it within minutes unless another campaign begins.
         """
         now = self._clock.now()
+        # Before they go: what was started after the last step has cost something, too.
+        self._meter.observe(now, self._aws.instances.tagged(names.TAG, self._cluster.name))
         control.release(self._aws, self._cluster, self._terms.holder)
         control.resize(self._aws, self._cluster, now)
-        self._meter.observe(now, self._aws.instances.tagged(names.TAG, self._cluster.name))
         return cost.receipt(self._meter.uses, self._terms.prices)
 
     def _claim(self, count: int) -> None:

@@ -136,12 +136,6 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda _loader, _suffix, node: str(node.value))
 
 
-@pytest.fixture
-def container() -> Callable[[str], dict[str, Any]]:
-    """Return what finds the container of a task."""
-    return _container
-
-
 @dataclass(frozen=True)
 class Queue:
     """The queue of a cluster, as its task starts it, on this machine."""
@@ -248,3 +242,50 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plugin:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PLUGIN_LOG", str(folder / "log"))
     return Plugin(log=folder / "log")
+
+
+@pytest.fixture
+def same_secrets(aws: Aws, cluster: Cluster, queue: Queue) -> None:
+    """Let the queue on this machine be the one of the cluster."""
+    for secret, value in queue.secrets.items():
+        aws.parameters.write(credentials.path(cluster.name, secret), value, tags={}, secret=True)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker as its task starts it, on this machine."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@pytest.fixture
+def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
+    """Start a worker with the very command of the template, and wait until it serves the queue."""
+    described = _container("Worker")
+    folder = tmp_path / "worker"
+    folder.mkdir()
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(folder),
+        "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
+        "QUEUE_PASSWORD": queue.secrets[credentials.WORKER_PASSWORD],
+        "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
+        "RUN_DIR": str(folder),
+        "CACHE_DIR": str(folder / "cache"),
+    }
+    log = folder / "log"
+    with log.open("wb") as output:
+        command = [*described["EntryPoint"], *described["Command"]]
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        with redis.Redis.from_url(queue.url()) as connection:
+            while not connection.smembers("oppcloud:slots:oppcloud"):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+        yield Worker(process=process, log=log)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -133,13 +133,6 @@ class TestTunnel:
         assert "--client-cidr auto" in str(caught.value)
 
 
-@pytest.fixture
-def same_secrets(aws: Aws, cluster: Cluster, queue: Any) -> None:
-    """Let the queue on this machine be the one of the cluster."""
-    for secret, value in queue.secrets.items():
-        aws.parameters.write(credentials.path(cluster.name, secret), value, tags={}, secret=True)
-
-
 @pytest.mark.usefixtures("same_secrets", "plugin")
 def test_a_stopped_cluster_is_started_and_reached(
     aws: Aws, cluster: Cluster, queue: Any, monkeypatch: pytest.MonkeyPatch

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 
 from pytest_oppcloud.cloud.stack import certificates
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def test_talks_to_those_it_knows(queue: Any) -> None:
@@ -106,29 +101,10 @@ def test_secrets_are_for_the_server_alone(queue: Any) -> None:
         assert queue.secrets["client/password"].encode() not in environment.read_bytes()
 
 
-def test_workers_find_it_by_their_own_task(
-    queue: Any, container: Callable[[str], dict[str, Any]], tmp_path: Path
-) -> None:
-    described = container("Worker")
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
-        "QUEUE_PASSWORD": queue.secrets["worker/password"],
-        "QUEUE_CA": queue.secrets["shared/ca"],
-        "RUN_DIR": str(tmp_path),
-        "CACHE_DIR": str(tmp_path / "cache"),
-        "HOME": str(tmp_path),
-    }
-    with (tmp_path / "worker.log").open("wb") as log:
-        command = [*described["EntryPoint"], *described["Command"]]
-        worker = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+def test_workers_find_it_by_their_own_task(queue: Any, worker: Any) -> None:
     connection = redis.Redis.from_url(queue.url())
-    deadline = time.monotonic() + 60
-    while not connection.smembers("oppcloud:slots:oppcloud"):
-        assert worker.poll() is None, (tmp_path / "worker.log").read_text()
-        assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()
-        time.sleep(0.1)
-    worker.terminate()
-    assert worker.wait(30) == 0
+    assert connection.smembers("oppcloud:slots:oppcloud")
+    worker.process.terminate()
+    assert worker.process.wait(30) == 0
     assert not connection.smembers("oppcloud:slots:oppcloud")
-    assert "NOPERM" not in (tmp_path / "worker.log").read_text()
+    assert "NOPERM" not in worker.log.read_text()

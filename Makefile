@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint format bench clean
+.PHONY: help install demo test test-fast image-test lint format bench fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,9 +37,16 @@ format: $(VENV)/.installed  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+image-test: $(VENV)/.installed  ## build the worker image and run campaigns in containers (needs docker or podman)
+	$(BIN)/python -m pip install --quiet --group image
+	OPPCLOUD_IMAGE_TESTS=1 $(BIN)/python -m pytest tests/image
+
 bench: $(VENV)/.installed  ## measure the harness against bare plugins, xargs and the peers
 	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/overhead.py
+
+fuzz: $(VENV)/.installed  ## expand 1,000 generated ini files here and with OMNeT++ (opp_run on the PATH), and compare
+	$(BIN)/python tests/property/compare_with_omnetpp.py --count 1000
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .oppcloud build dist

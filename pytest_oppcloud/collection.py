@@ -86,22 +86,36 @@ class IniFile(pytest.File):
         """Take what pytest gives."""
         super().__init__(**kwargs)
         self._configs: list[ConfigCollector] = []
+        self._contents: dict[tuple[tuple[str, str], ...], IniContents] = {}
 
     def collect(self) -> Iterable[ConfigCollector]:
         """Return a collector for each config that is asked for."""
         settings = self.config.stash[SETTINGS_KEY]
         try:
-            extra_options = self.project.extra_options
-            ini = read_ini(self.path, overrides=list(settings.overrides.value), extra_options=extra_options)
+            all_names = self._read(settings.overrides.value).config_names
+            names = [name for name in all_names if _is_selected(name, settings)]
+            read = {name: self._read(self.overrides(name)) for name in names}
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
         self.config.stash[INI_FILES_KEY].append(self)
-        names = [name for name in ini.config_names if _is_selected(name, settings)]
-        self.config.stash[NOTES_KEY].configs_passed_over += sorted(set(ini.config_names) - set(names))
+        self.config.stash[NOTES_KEY].configs_passed_over += sorted(set(all_names) - set(names))
         self._configs = [
-            ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name)) for name in names
+            ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name))
+            for name, ini in read.items()
         ]
         return self._configs
+
+    def overrides(self, config_name: str) -> tuple[tuple[str, str], ...]:
+        """Return what overrides the ini file for a config: what `oppcloud.toml` says, then the options."""
+        chosen = self.config.stash[SETTINGS_KEY].overrides.value
+        return (*self.project.settings(config_name).overrides, *chosen)
+
+    def _read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
+        """Return the ini file under `overrides`, read once for all configs that have the same; raise `IniError`."""
+        if overrides not in self._contents:
+            extra_options = self.project.extra_options
+            self._contents[overrides] = read_ini(self.path, overrides=overrides, extra_options=extra_options)
+        return self._contents[overrides]
 
     def unused_baselines(self) -> list[RunKey]:
         """Return the baselines of runs that the ini file has no more; none where only a part was collected."""
@@ -188,6 +202,10 @@ class ConfigCollector(pytest.Collector):
             raise pytest.skip.Exception(
                 f"config {self.info.name} is an emulation: its scheduler-class {scheduler} waits for the real world"
             )
+        if run.option("parallel-simulation") == "true":
+            raise pytest.skip.Exception(
+                f"config {self.info.name} is a parallel simulation: it takes a process for each of its partitions"
+            )
 
     def _add_marks(self, run: Run) -> None:
         chosen = self.parent.project.settings(self.info.name)
@@ -214,7 +232,7 @@ class ConfigCollector(pytest.Collector):
             ini_file=self.parent.path,
             program=self.program,
             settings=chosen,
-            overrides=settings.overrides.value,
+            overrides=self.parent.overrides(self.info.name),
             timeout=timeout,
             sim_time_limit=settings.sim_time_limit.value or chosen.limits_sim_time_limit or "",
         )

@@ -56,7 +56,7 @@ class RunPlan:
     ini_file: Path
     program: Program
     settings: RunSettings
-    #: Overrides of the user (`--opp-set`), as on OMNeT++'s command line.
+    #: Overrides as on OMNeT++'s command line: those among the project's arguments, then the user's (`--opp-set`).
     overrides: tuple[tuple[str, str], ...] = ()
     #: Seconds of wall-clock time, 0 for no limit.
     timeout: float = 0.0
@@ -129,7 +129,7 @@ def build_request(plan: RunPlan, run: Run, *, name: str, expected_fingerprints: 
     entries.pop("fingerprint", None)
     fingerprint = fingerprint_option(ingredients(plan, run), expected_fingerprints)
     arguments = [
-        *plan.settings.arguments,
+        *plan.settings.other_arguments,
         "-u",
         "Cmdenv",
         "-f",

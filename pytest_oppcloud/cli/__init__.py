@@ -17,6 +17,7 @@ usage: oppcloud COMMAND ...
 
 commands:
   runs    print the runs that the configurations of an ini file expand to
+  image   build the worker's container image, and push it to a registry
 
 in Amazon's cloud:
   up      make a cluster for campaigns, or change it
@@ -65,6 +66,10 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .runs import run_command  # noqa: PLC0415  # only what is used is imported
 
         return run_command
+    if name == "image":
+        from .image import image_command  # noqa: PLC0415
+
+        return image_command
     if name in _AMAZON:
         command: Callable[[Sequence[str]], int] = getattr(
             importlib.import_module(f".{name}", __package__), f"{name}_command"

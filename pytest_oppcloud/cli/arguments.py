@@ -29,7 +29,7 @@ class RunsArguments:
     help: bool = False
 
 
-_WITH_VALUE: Final = {"-c": "config", "-r": "filter", "--extra-options": "extra", "--omnetpp": "version"}
+_WITH_VALUE: Final = {"-c": "config", "-f": "file", "-r": "filter", "--extra-options": "extra", "--omnetpp": "version"}
 
 
 def parse_runs_arguments(given: Sequence[str]) -> RunsArguments:
@@ -79,6 +79,8 @@ def _set_long(arguments: RunsArguments, key: str, value: str) -> None:
 def _set(arguments: RunsArguments, what: str, value: str) -> None:
     if what == "config":
         arguments.config = value
+    elif what == "file":
+        arguments.files.append(value)
     elif what == "filter":
         arguments.run_filter = value
     elif what == "extra":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _USAGE: Final = """\
-usage: oppcloud runs [options] FILE.ini [FILE.ini ...] [--KEY=VALUE ...]
+usage: oppcloud runs [options] [-f] FILE.ini [[-f] FILE.ini ...] [--KEY=VALUE ...]
 
 Print the runs that the configurations expand to, as opp_run would make them.
 
@@ -58,7 +59,7 @@ def run_command(given: Sequence[str]) -> int:
     try:
         ini = read_ini(
             arguments.files[0],
-            more=arguments.files[1:],
+            more=[_found(file, arguments.files[0]) for file in arguments.files[1:]],
             overrides=arguments.overrides,
             extra_options=arguments.extra_options,
             version=arguments.version,
@@ -74,6 +75,12 @@ def run_command(given: Sequence[str]) -> int:
     names = ini.config_names if arguments.config is None else (arguments.config,)
     expansions = _expansions(ini, names, arguments)
     return _print_json(ini, expansions) if arguments.json else _print_table(expansions)
+
+
+def _found(file: str, first: str) -> str:
+    """Return the path of a further ini file: OMNeT++ would be started in the folder of the first."""
+    beside = Path(first).parent / file
+    return str(beside) if not Path(file).exists() and beside.exists() else file
 
 
 def _expansions(

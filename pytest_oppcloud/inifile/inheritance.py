@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_oppcloud.errors import IniError
 
+from .characters import SPACE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,7 @@ def first_entry(section: Section, key: str) -> Entry | None:
 
 def named_bases(value: str) -> list[str]:
     """Return the names in the value of an `extends` entry."""
-    return [name for name in re.split("[, \t]", value) if name]
+    return [name for part in re.split("[, \t]", value) if (name := part.strip(SPACE))]
 
 
 def direct_bases(section: Section, sections: Mapping[str, Section]) -> list[str]:

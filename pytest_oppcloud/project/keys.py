@@ -72,6 +72,18 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _arguments(value: object) -> tuple[str, ...]:
+    """Return words for OMNeT++; raise `ValueError` for those that would contradict the run or hide a mistake."""
+    words = _texts(value)
+    for word in words:
+        key, equals, text = word.partition("=")
+        if word.startswith("--") and not (len(key) > 2 and equals and text):
+            raise ValueError('an override was expected to be one word, as "--num-rngs=3"')
+        if re.match(r"-[fcru]", word):
+            raise ValueError("ini file, config, run and user interface were expected to be left out: they are given")
+    return words
+
+
 def _table(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise ValueError("a table of strings was expected")
@@ -202,7 +214,7 @@ _CHECKED_AS = _choice("values", "digest", "off")
 KEYS = MappingProxyType(
     {
         "program": Key(check=_programs),
-        "arguments": Key(check=_texts),
+        "arguments": Key(check=_arguments),
         "ned_path": Key(check=_texts),
         "environment": Key(check=_table),
         "mode": Key(check=_choice("release", "debug")),

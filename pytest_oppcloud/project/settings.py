@@ -48,6 +48,17 @@ class RunSettings:
     xfail: str | None = None
     markers: tuple[str, ...] = ()
 
+    @property
+    def overrides(self) -> tuple[tuple[str, str], ...]:
+        """What `arguments` override in the ini file, the words of the form `--KEY=VALUE`, as (key, value)."""
+        pairs = (word[2:].partition("=") for word in self.arguments if word.startswith("--"))
+        return tuple((key, value) for key, _, value in pairs)
+
+    @property
+    def other_arguments(self) -> tuple[str, ...]:
+        """The `arguments` that override nothing."""
+        return tuple(word for word in self.arguments if not word.startswith("--"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

@@ -38,8 +38,8 @@ FILTER_REFERENCE: Final = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))
 _MARK: Final = "\ue000"
 _MARK_END: Final = "\ue001"
 
-#: Literals that can stand in an expression without any effect on what is around them.
-_HARMLESS: Final = re.compile(r'"[^"\\\n]*"|[^"\'\\/]*')
+#: Literals that can stand in an expression without any effect on what is around them, nor on a second substitution.
+_HARMLESS: Final = re.compile(r'"[^"\\\n$]*"|[^"\'\\/$]*')
 
 
 def evaluate_text(text: str) -> Value:

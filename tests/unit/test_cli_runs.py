@@ -93,6 +93,16 @@ def test_bytes_that_no_terminal_can_show(tmp_path: Path, capsys: pytest.CaptureF
     assert r"x=\x1b31m" in out
 
 
+def test_further_files_are_looked_for_beside_the_first(
+    ini: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "more.ini").write_text("[Fast]\n**.m = ${m=7}\n")
+    assert main(["runs", "-c", "Fast", "-r", "0", ini, "-f", "more.ini"]) == 0
+    assert "t=1s, m=7, x=1" in capsys.readouterr().out
+    assert main(["runs", ini, "none.ini"]) == 1
+    assert capsys.readouterr().err.startswith("none.ini: Cannot open ini file 'none.ini'\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -77,7 +77,7 @@ def _reader(annotation: typing.Any) -> _Reader:
         return _sequence(_reader(arguments[0]))
     if origin is Mapping:
         return _mapping(_reader(arguments[1]))
-    if dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return lambda value, _place: decode(annotation, value)
     if issubclass(annotation, enum.Enum):
         return _member(annotation)

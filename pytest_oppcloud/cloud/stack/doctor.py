@@ -154,7 +154,7 @@ def _image(aws: Aws, cluster: Cluster) -> Finding:
     image = aws.storage.image(names.repository(cluster.name), tag)
     where = f"{cluster.repository}:{tag}"
     if image is None:
-        advice = f"`oppcloud image build`, then push it to {where}"
+        advice = f"`oppcloud image build`, then `oppcloud image push --ecr {names.repository(cluster.name)}:{tag}`"
         return Finding(subject="image", health=Health.BAD, message=f"there is no {where}", advice=advice)
     wanted = "arm64" if prices.architecture(cluster.worker_types[0]) == "arm64" else "amd64"
     if image.architectures and wanted not in image.architectures:

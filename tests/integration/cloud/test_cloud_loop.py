@@ -115,7 +115,8 @@ def test_x_cancels_what_is_queued_and_stops_what_runs(
     workers.start(slots=2)
     monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
     project.write(
-        f'[Config A]\n**.behaviour = "wait {tmp_path}/never"\n[Config B]\n**.behaviour = "crash-after {tmp_path}/never.started"\n'
+        f'[Config A]\n**.behaviour = "wait {tmp_path}/never"\n'
+        f'[Config B]\n**.behaviour = "crash-after {tmp_path}/never.started"\n'
         f'[Config C]\n**.value = ${{1..40}}\n**.behaviour = "wait {tmp_path}/never"\n'
     )
     result = project.run("--oppcloud", "-x", "--opp-config=[ABC]")

@@ -42,7 +42,7 @@ class Schedule(SimpleModule):
             self.end_simulation()
         if message.name == "mistake":
             raise ValueError("not a number")
-        if message.name == "cancel":
+        if message.name == "cancel" and len(self.seen) == 1:
             self.schedule_after(from_seconds(1), message)
             self.cancel_event(message)
             self.cancel_event(message)

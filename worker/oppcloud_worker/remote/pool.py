@@ -22,6 +22,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
+from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.settings import URL_VARIABLE, SlotSettings
 from oppcloud_worker.ticket import Ticket
@@ -79,7 +80,7 @@ class Pool:
 
     def run(self) -> int:
         """Serve until told to end; return the exit code of the worker."""
-        scratch = tempfile.mkdtemp(prefix="oppcloud-runs-")
+        scratch = tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno())

@@ -165,7 +165,7 @@ class _Reader:
                 yield from self._bins(number, *place)
 
     def _bins(self, number: object, module: str, name: str) -> Iterator[RecordedValue]:
-        query = "SELECT lowerEdge, binValue FROM histogramBin WHERE statId = ? ORDER BY lowerEdge"
+        query = "SELECT lowerEdge, binValue FROM histogramBin WHERE statId = ? ORDER BY lowerEdge, rowid"
         for edge, value in self._rows(query, number):
             lower = self._number(edge)
             yield RecordedValue(kind="bin", module=module, name=name, field=lower, value=self._number(value))

@@ -172,7 +172,8 @@ class _Reader:
             lower = float(self._number(words[1]))
             if edge is None and words[1] != "-inf":
                 raise self._error(f"the first bin begins at -inf, not at {words[1]}")
-            if edge is not None and not lower > edge:
+            # Edges that differ may be printed alike: those of a cPSquare lie closer than 16 digits.
+            if edge is not None and not lower >= edge:
                 raise self._error(f"the bin at {words[1]} comes after the one at {edge:g}")
             edge = lower
             yield RecordedValue(kind="bin", module=module, name=name, field=words[1], value=self._number(words[2]))

@@ -1,0 +1,73 @@
+"""Which files travel with a run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_oppcloud.content import Content, content_of
+from pytest_oppcloud.project import Program, Project, read_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def program(*files: Path, ned_path: tuple[str, ...] = ()) -> Program:
+    return Program(words=("./p",), ned_path=ned_path, files=files, mode="release", reason="")
+
+
+def touched(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def names(content: Content) -> list[str]:
+    assert all((content.root / name).samefile(path) for name, path in content.files)
+    return [name for name, _ in content.files]
+
+
+def project(folder: Path, text: str) -> Project:
+    (folder / "oppcloud.toml").write_text(text)
+    return read_project(folder / "oppcloud.toml")
+
+
+def test_without_git_the_folder_minus_what_is_made(tmp_path: Path) -> None:
+    touched(
+        tmp_path, "a.ned", "omnetpp.ini", "sub/b.ned", "a.o", "out/x", "results/y.sca", ".hidden", "baselines/z", "p"
+    )
+    content = content_of(Project(), program(tmp_path / "p"), tmp_path)
+    assert names(content) == ["a.ned", "omnetpp.ini", "p", "sub/b.ned"]
+    assert content.root == tmp_path
+    assert content.directory(tmp_path / "sub") == "sub"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_with_git_what_it_tracks_and_the_program(tmp_path: Path) -> None:
+    touched(tmp_path, "a.ned", "omnetpp.ini", "secret.txt", "gone.ned", "baselines/z", "out/gcc-release/p")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607 - whichever git there is
+    add = ["git", "-C", str(tmp_path), "add", "a.ned", "omnetpp.ini", "gone.ned", "baselines"]
+    subprocess.run(add, check=True)
+    (tmp_path / "gone.ned").unlink()
+    content = content_of(Project(), program(tmp_path / "out/gcc-release/p"), tmp_path)
+    assert names(content) == ["a.ned", "omnetpp.ini", "out/gcc-release/p"]
+
+
+def test_what_the_settings_say(tmp_path: Path) -> None:
+    home, lib = tmp_path / "home", tmp_path / "lib"
+    touched(home, "a.ned", "b.ini", "c.txt", "data/d.xml", "data/e.tmp", "p")
+    touched(lib, "l.ned", "l.txt")
+    said = project(home, '[files]\ninclude = ["*.ned", "*.ini", "data"]\nexclude = ["*.tmp"]\nextra = ["../lib"]\n')
+    content = content_of(said, program(home / "p"), home)
+    assert content.root == tmp_path
+    assert names(content) == ["home/a.ned", "home/b.ini", "home/data/d.xml", "home/p", "lib/l.ned"]
+    assert content.directory(home) == "home"
+
+
+def test_folders_of_the_ned_path_come_along(tmp_path: Path) -> None:
+    touched(tmp_path, "simulations/omnetpp.ini", "src/a.ned", "src/p", "doc/text")
+    content = content_of(Project(), program(tmp_path / "src/p", ned_path=(".", "../src")), tmp_path / "simulations")
+    assert names(content) == ["simulations/omnetpp.ini", "src/a.ned", "src/p"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _FIRST_CONNECTION = 10.0
 #: Longest wait for an event before other duties are looked at.
 _BLOCK = 0.25
+#: Runs that are queued between two looks at the events.
+_CHUNK = 500
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
 #: Seconds for the thread to end.
@@ -78,6 +81,8 @@ class _Flight:
 
     ticket: Ticket
     content: Content | None
+    #: Whether this process has queued it.
+    sent: bool = False
     #: The slot that has it, "" while it is queued.
     slot: str = ""
     #: Since when it has been neither queued nor started.
@@ -115,6 +120,8 @@ class Dispatcher(threading.Thread):
         self._reader = events.EventReader(self._connection, address.session)
         self._shipping = Shipping(self._connection)
         self._flights: dict[str, _Flight] = {}
+        #: Those that are still to be queued, in their order.
+        self._unsent: deque[_Flight] = deque()
         #: Digests of the result files in the store, by run, that nobody has taken or discarded. Both threads use it,
         #: with single operations only.
         self.result_files: dict[str, list[str]] = {}
@@ -233,7 +240,8 @@ class Dispatcher(threading.Thread):
     def _turn(self) -> None:
         """Do what there is to do now, then wait a moment for an event."""
         self._take_orders(send=True)
-        finished = [event.run for event in self._reader.read(_BLOCK) if self._note(event)]
+        self._send_some()
+        finished = [event.run for event in self._reader.read(0.0 if self._unsent else _BLOCK) if self._note(event)]
         self._deliver(finished)
         if time.monotonic() >= self._next_duties:
             self._do_duties()
@@ -256,8 +264,18 @@ class Dispatcher(threading.Thread):
             if self._submitter is None:
                 self._submitter = runs.become_submitter(self._connection, self.address.session)
             if self._submitter:
-                self._renew_lease()
-                runs.enqueue(self._connection, [flight.ticket for flight in flights])
+                self._unsent.extend(flights)
+
+    def _send_some(self) -> None:
+        """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
+        chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
+        chunk = [flight for flight in chunk if flight.ticket.run in self._flights]
+        if chunk:
+            self._renew_lease()
+            # What fails here counts as sent: it will be found missing when Redis is back.
+            for flight in chunk:
+                flight.sent = True
+            runs.enqueue(self._connection, [flight.ticket for flight in chunk])
 
     def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[_Flight]:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
@@ -320,7 +338,7 @@ class Dispatcher(threading.Thread):
         self._find_dead_slots(slots)
         waiting = [flight for flight in self._flights.values() if not flight.slot]
         if waiting:
-            self._find_lost_jobs(waiting, now)
+            self._find_lost_jobs([flight for flight in waiting if flight.sent or not self._submitter], now)
             if not slots and now - self._last_worker > self.address.patience:
                 self._give_up(waiting)
         trouble = self.address.trouble()

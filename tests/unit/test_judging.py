@@ -176,6 +176,15 @@ def test_a_mismatch_beside_another_error_is_an_error(judged: Judge) -> None:
         ("<!> Scheduler interrupted while waiting -- at t=1s, event #2\n", "", {}, Cause.CRASH),
         ("<!> SIGINT or SIGTERM received, exiting -- at t=1s, event #2\n", "", {"exit_code": 2}, Cause.CRASH),
         ("", "\n<!> Error: Cannot set up network: 'X' is not a network type\n", {"exit_code": 1}, Cause.NOT_RUNNABLE),
+        (
+            "",
+            (
+                "\n<!> Error: Unable to determine type name for submodule rx, missing entry N.rx.typename "
+                "and no default value, at N.ned:28 -- in module (omnetpp::cModule) N (id=10), during network setup\n"
+            ),
+            {"exit_code": 1},
+            Cause.NOT_RUNNABLE,
+        ),
     ],
 )
 def test_causes(judged: Judge, stdout: str, stderr: str, end: dict[str, object], cause: Cause) -> None:

@@ -32,11 +32,13 @@ _SIM_TIME_OVER = "Simulation time limit reached"
 _RUN_LIMITS = ("CPU time limit reached", "Realtime limit reached")
 _SIGNALLED = "SIGINT or SIGTERM received, exiting"
 _INTERRUPTED = "Scheduler interrupted while waiting"
-#: Errors that say that there is nothing to run, in OMNeT++'s words (src/cmdenv/cmdenv.cc, src/sim/csimulation.cc).
+#: Errors that say that there is nothing to run, or that a value is left for others to set, in OMNeT++'s words
+#: (src/cmdenv/cmdenv.cc, src/sim/csimulation.cc, src/sim/netbuilder/cnednetworkbuilder.cc).
 _NOT_RUNNABLE = re.compile(
     r"The simulation attempted to prompt for user input"
     r"|No network specified \(missing or empty network= configuration option\)"
     r"|Cannot set up network: '.*' is not a network type"
+    r"|Unable to determine type name for (?:submodule|channel)\b.*[Mm]issing (?:config )?entry .* and no default value"
 )
 _OUT_OF_MEMORY = re.compile(r"std::bad_alloc|^MemoryError\b|Cannot allocate memory", re.MULTILINE)
 _OUT_OF_SPACE = re.compile(r"No space left on device|File too large|Disk quota exceeded")

@@ -189,3 +189,16 @@ def test_recording_can_be_switched_off(simulate: Simulate) -> None:
     assert not finished.values("par")
     assert not finished.values("scalar")
     assert finished.lines[0] == "version 3"
+
+
+def test_the_head_of_a_file_tells_which_run_it_is(simulate: Simulate) -> None:
+    finished = simulate(Outer, "**.param-recording=false", "**.scalar-recording=false")
+    attributes = dict(line.split(" ", 1) for line in finished.values("attr"))
+    # The names that OMNeT++ 6.1 records, in its order; the run's id is in the line above.
+    names = """
+        configname datetime datetimef experiment inifile iterationvars iterationvarsd iterationvarsf measurement
+        network processid repetition replication resultdir runnumber seedset
+    """
+    assert list(attributes) == names.split()
+    assert attributes["network"] == "Outer"
+    assert finished.values("run")[0].startswith("General-0-")

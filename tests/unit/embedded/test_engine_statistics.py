@@ -47,6 +47,50 @@ def test_the_bins_of_few_numbers() -> None:
     assert histogram.bins == [1, 1, 0, 0, 1, 0, 0]
 
 
+def kept_until(count: int) -> list[float]:
+    """Return observations whose range stays the same for so long, then a large one."""
+    return [0.5, 10, *[5.0] * count, 100]
+
+
+def with_new_maxima(count: int) -> list[float]:
+    """Return many equal whole numbers, the eleventh that comes, with a new maximum every now and then."""
+    values: list[float] = [float(index) for index in range(11)]
+    for index in range(count):
+        values += [10.75 + index // 40 / 4, 10.0] if index % 40 == 0 else [10.0]
+    return [*values, 1000.5]
+
+
+#: Bins, observations, first and last edge, and the bins that are not empty. Recorded with OMNeT++ 6.1 from a
+#: `cHistogram` that collects these observations: one reason after the other to lay the bins, to extend and to merge.
+RECORDED = [
+    (None, kept_until(49), 0, 126, {0: 1, 2: 49, 5: 1, 50: 1}),
+    (None, kept_until(50), 0, 100.80000000000001, {0: 1, 2: 50, 5: 1, 55: 1}),
+    (None, with_new_maxima(1000), 0, 1008, {0: 1036, 59: 1}),
+    (None, with_new_maxima(1060), 0, 1008, {0: 1096, 1: 2, 59: 1}),
+    (7, [*((index * 7919) % 1000 / 10 - 50 for index in range(200)), -1e4, 3e5], -1e5, 4e5, {1: 102, 2: 99, 8: 1}),
+]
+
+
+@pytest.mark.parametrize(("bins", "values", "first", "last", "filled"), RECORDED)
+def test_bins_are_laid_as_in_omnetpp(
+    bins: int | None, values: list[float], first: float, last: float, filled: dict[int, float]
+) -> None:
+    histogram = Histogram(bins=bins)
+    for value in values:
+        histogram.collect(value)
+    histogram.set_up_bins()
+    assert (histogram.edges[0], histogram.edges[-1]) == (first, last)
+    assert {index: weight for index, weight in enumerate(histogram.bins) if weight} == filled
+
+
+def test_bins_are_laid_when_enough_observations_are_kept() -> None:
+    histogram = Histogram()
+    for index in range(1100):
+        histogram.collect(index * index * 0.00959)
+    # Recorded with OMNeT++ 6.1; laid one observation later, the edges would go to 12200.
+    assert (len(histogram.bins), histogram.edges[-1]) == (60, 12000)
+
+
 def test_whole_numbers_get_whole_bins() -> None:
     histogram = Histogram()
     for value in (1, 2, 2, 4):

@@ -1,7 +1,7 @@
 # The worker: OMNeT++, the worker program, a compiler cache and the example simulations.
 #
 #   docker build . -t worker
-#   docker run -e OPPCLOUD_REDIS_URL=redis://… worker          or: docker run worker -u redis://…
+#   docker run -e OPPCLOUD_REDIS_URL -e OPPCLOUD_KEY worker
 #
 # docs/how-to/docker.md tells how to choose another OMNeT++, a base of one's own (INET, …), or one without OMNeT++.
 

@@ -11,7 +11,7 @@ help:  ## list the targets
 
 # A stamp instead of the folder: an interrupted installation is done again.
 $(VENV)/.installed: pyproject.toml worker/oppcloud_worker/__init__.py
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@

@@ -27,11 +27,13 @@ class Sample:
 def run(command: list[str], directory: Path, environment: dict[str, str] | None = None) -> Sample:
     """Run `command` in `directory`; raise `RuntimeError` with its output if it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Where it is set, Python compiles every module anew at each start, which is not what users have.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     process = subprocess.run(
         command,
         cwd=directory,
-        env={**os.environ, **(environment or {})},
+        env={**inherited, **(environment or {})},
         capture_output=True,
         text=True,
         errors="replace",

@@ -24,6 +24,9 @@ INI_FILE = """\
 network = {network}
 sim-time-limit = 10s
 repeat = {runs}
+**.source.interArrivalTime = exponential(2s)
+**.queue.serviceTime = exponential(1s)
+**.vector-recording = false
 """
 
 

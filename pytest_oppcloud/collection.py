@@ -18,9 +18,9 @@ from .baselines import BaselineFile, baseline_path, read_baselines
 from .command import RunPlan
 from .errors import LocatedError
 from .inifile import read_ini
-from .items import SimulationItem, run_key, shown
+from .items import NO_LIMIT, SimulationItem, run_key, shown
 from .naming import escaped, run_name
-from .project import Program, ProgramWish, Project, find_program, find_project_file
+from .project import Program, ProgramWish, Project, find_program, find_project_file, top_folder
 from .runs import expand
 from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY
 from .settings import SETTINGS_KEY, Settings
@@ -38,11 +38,6 @@ _FOREIGN_NAMES = frozenset(
 )
 #: Schedulers that wait for the real world; a run under them is an emulation, not a test.
 _REAL_TIME = ("realtime", "socketrtscheduler", "emulation")
-
-NO_LIMIT = (
-    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
-    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
-)
 
 
 def collect_file(file_path: Path, parent: pytest.Collector) -> IniFile | None:
@@ -71,10 +66,14 @@ class IniFile(pytest.File):
     """An ini file of simulations; its children are configs."""
 
     @cached_property
+    def top(self) -> Path:
+        """Above this folder nothing is looked for: pytest's root folder, where somebody has said what that is."""
+        return self.config.rootpath if self.config.inipath else top_folder(self.config.rootpath)
+
+    @cached_property
     def project(self) -> Project:
         """What the nearest `oppcloud.toml` says; raise `SettingsError` where it cannot be read."""
-        top = self.config.rootpath
-        file = find_project_file(self.path.parent, top if top in self.path.parents else None)
+        file = find_project_file(self.path.parent, self.top if self.top in self.path.parents else None)
         return self.config.stash[PROJECTS_KEY].read(file)
 
     @cached_property
@@ -113,8 +112,10 @@ class IniFile(pytest.File):
     def _read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
         """Return the ini file under `overrides`, read once for all configs that have the same; raise `IniError`."""
         if overrides not in self._contents:
-            extra_options = self.project.extra_options
-            self._contents[overrides] = read_ini(self.path, overrides=overrides, extra_options=extra_options)
+            project = self.project
+            self._contents[overrides] = read_ini(
+                self.path, overrides=overrides, extra_options=project.extra_options, version=project.version
+            )
         return self._contents[overrides]
 
     def unused_baselines(self) -> list[RunKey]:
@@ -250,7 +251,7 @@ class ConfigCollector(pytest.Collector):
                     folder=self.parent.path.parent,
                     mode=settings.mode.value or chosen.mode or "",
                     name=settings.program.value,
-                    top=self.config.rootpath,
+                    top=self.parent.top,
                 )
             )
         except LocatedError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Limits, RunRequest
@@ -62,7 +62,6 @@ class RunPlan:
     timeout: float = 0.0
     #: Limit that takes the place of the ini file's own; "" leaves that.
     sim_time_limit: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def ingredients(plan: RunPlan, run: Run) -> tuple[str, ...]:
@@ -159,7 +158,7 @@ def build_request(plan: RunPlan, run: Run, *, name: str, expected_fingerprints: 
         itervars=dict(run.itervars),
         config_keys=tuple(keys),
         fingerprint=fingerprint,
-        environment={**settings.environment, **plan.environment},
+        environment=settings.environment,
         limits=limits_of(plan),
     )
 

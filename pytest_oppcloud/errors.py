@@ -12,6 +12,8 @@ them into collection errors, usage errors or reports.
 
 from __future__ import annotations
 
+import os
+
 
 class OppcloudError(Exception):
     """Base class of all errors that people are meant to read."""
@@ -30,6 +32,12 @@ class LocatedError(OppcloudError):
         self.line = line
         self.advice = advice
         super().__init__(message)
+
+    def seen_from(self, folder: str | os.PathLike[str]) -> LocatedError:
+        """Return the error with its file as people in `folder` call it."""
+        if self.file is None:
+            return self
+        return LocatedError(self.message, file=os.path.relpath(self.file, folder), line=self.line, advice=self.advice)
 
     def __str__(self) -> str:
         place = "" if self.file is None else f"{self.file}:{self.line}: " if self.line else f"{self.file}: "

@@ -5,6 +5,7 @@ An executor turns requests into outcomes. Items know nothing else about where a 
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import pytest
 from oppcloud_worker import simulation
+from oppcloud_worker.messages import Cause, RunOutcome
 
 from .errors import MachineryError
 
 if TYPE_CHECKING:
-    from oppcloud_worker.messages import RunOutcome, RunRequest
+    from oppcloud_worker.messages import RunRequest
 
 
 class Executor(Protocol):
@@ -51,9 +53,18 @@ class LocalExecutor:
 
     def result(self, request: RunRequest) -> RunOutcome:
         """Run the simulation to its end."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="oppcloud-"))
-        return simulation.execute(request, Path(tempfile.mkdtemp(dir=self._folder, prefix="run-")))
+        directory = ""
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="oppcloud-"))
+            directory = tempfile.mkdtemp(dir=self._folder, prefix="run-")
+            return simulation.execute(request, Path(directory))
+        except OSError as error:
+            # A full disk, no more open files: told like any failure of the machinery, which no xfail mark may hide.
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            cause = Cause.OUT_OF_SPACE if full else Cause.WORKER_BROKEN
+            message = f"in the temporary folder {directory or tempfile.gettempdir()}: {error}"
+            return RunOutcome(cause=cause, message=message, directory=directory)
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Move the files of the run to `destination`."""

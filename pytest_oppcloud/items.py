@@ -37,8 +37,15 @@ if TYPE_CHECKING:
     from .records import Record
     from .runs import Run
 
+#: Why a run is skipped that might never end.
+NO_LIMIT = (
+    "nothing limits the simulated time of this run: set sim-time-limit in the ini file, --opp-sim-time-limit=100s, or "
+    'limits.sim_time_limit in oppcloud.toml ("unlimited" if it ends by itself)'
+)
 #: Attribute of a report that holds a baseline to be written: its file, and the text of a baseline file with it alone.
 RECORD_ATTRIBUTE = "opp_record"
+#: Attribute of a report: the tolerance rules that the run was compared by, and those that judged none of its values.
+RULES_ATTRIBUTE = "opp_rules"
 
 
 class SimulationFailed(OppcloudError):  # noqa: N818 - it is a verdict
@@ -138,19 +145,20 @@ class SimulationItem(pytest.Item):
         if self.outcome is None:
             raise SimulationFailed("there is no outcome to judge: the item was not set up")
         update = self.config.stash[SETTINGS_KEY].update.value
-        judgement = self.judgement = judge(self.outcome, self._expectation(), Update(update) if update else None)
+        judgement = self.judgement = judge(self.outcome, self.expectation(), Update(update) if update else None)
         self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
         if judgement.result is Result.SKIPPED:
             pytest.skip(judgement.text)
         if judgement.result is Result.FAILED:
             raise SimulationFailed(self._with_help(judgement.text))
 
-    def _expectation(self) -> Expectation:
+    def expectation(self) -> Expectation:
+        """Return what the outcome is held against."""
         stored, damage = None, None
         try:
             stored = self.baseline
         except BaselineError as error:
-            damage = _located_here(error, self.config)
+            damage = error.seen_from(self.config.invocation_params.dir)
         plan = self.parent.plan
         return Expectation(
             decisive=decisive_settings(plan, self.run),
@@ -237,8 +245,14 @@ class SimulationItem(pytest.Item):
             for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
                 if text.strip():
                     report.sections.append((f"Captured {name} of the simulation", tail(text)))
-        judgement = self.judgement
-        if report.when == "call" and report.passed and judgement is not None and judgement.record is not None:
+        if report.when == "call" and self.judgement is not None:
+            self._attach(report, self.judgement)
+
+    def _attach(self, report: pytest.TestReport, judgement: Judgement) -> None:
+        """Give the report what the end of the session needs of the judgement: builtins, for the way through xdist."""
+        if judgement.rules:
+            setattr(report, RULES_ATTRIBUTE, {"all": judgement.rules, "unused": judgement.unused_rules})
+        if report.passed and judgement.record is not None:
             path = baseline_path(self.ini_file.path)
             data = BaselineFile(path).updated({self.key: judgement.record}).data
             # Latin-1 makes a string of any bytes, and every string survives the way to xdist's controller.
@@ -252,14 +266,7 @@ def run_key(run: Run) -> RunKey:
 
 def shown(error: OppcloudError, config: pytest.Config) -> str:
     """Return the text of the error, with its file as seen from where pytest was started."""
-    return _printable(str(_located_here(error, config) if isinstance(error, LocatedError) else error))
-
-
-def _located_here(error: LocatedError, config: pytest.Config) -> LocatedError:
-    if error.file is None:
-        return error
-    file = os.path.relpath(error.file, config.invocation_params.dir)
-    return LocatedError(error.message, file=file, line=error.line, advice=error.advice)
+    return _printable(str(error.seen_from(config.invocation_params.dir) if isinstance(error, LocatedError) else error))
 
 
 def _printable(text: str) -> str:

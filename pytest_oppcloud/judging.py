@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Verdict
 
-from .comparison import Rule, Rules, Tolerance, Update, compare, record_to_write, render, summary
+from .comparison import Rule, Rules, Tolerance, Update, compare, record_to_write, render, same_fingerprint, summary
 from .records import Inputs, ItemPattern, Recording, make_record
 
 if TYPE_CHECKING:
@@ -50,22 +50,20 @@ class Judgement:
     compared: int = 0
     #: What the baseline becomes; None if it stays as it is.
     record: Record | None = None
+    #: The tolerance rules that values were compared by, in words, and those among them that judged no value.
+    rules: tuple[str, ...] = ()
+    unused_rules: tuple[str, ...] = ()
 
 
 def recording_of(settings: RunSettings) -> Recording:
     """Return which values are recorded and checked."""
     include = settings.check_include
     return Recording(
-        include=(ItemPattern(),) if include is None else tuple(map(_pattern, include)),
-        exclude=tuple(map(_pattern, settings.check_exclude)),
+        include=(ItemPattern(),) if include is None else tuple(map(ItemPattern.read, include)),
+        exclude=tuple(map(ItemPattern.read, settings.check_exclude)),
         parameters=Inputs(settings.check_parameters),
         attributes=Inputs(settings.check_attributes),
     )
-
-
-def _pattern(text: str) -> ItemPattern:
-    module, _, name = text.partition(" ")
-    return ItemPattern(module=module, name=name.strip() or "**")
 
 
 def rules_of(settings: RunSettings, source: str) -> Rules:
@@ -130,6 +128,8 @@ def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = No
         result=Result.PASSED if comparison.passed else Result.FAILED,
         text=summary(comparison) if comparison.passed else render(comparison),
         compared=sum(comparison.compared.values()),
+        rules=tuple(map(str, expected.rules)),
+        unused_rules=tuple(map(str, expected.rules.unused(comparison.rules_used))),
     )
 
 
@@ -145,18 +145,9 @@ def _own_mismatch(obtained: Record, expected: Mapping[str, tuple[str, ...]]) -> 
     lines = [
         f"  {letters}: expected {' or '.join(accepted)}, calculated {calculated.get(letters, 'none')}"
         for letters, accepted in expected.items()
-        if not any(_same_fingerprint(value, calculated.get(letters, "")) for value in accepted)
+        if letters not in calculated or not any(same_fingerprint(value, calculated[letters]) for value in accepted)
     ]
     return "\n".join(["the fingerprint that the ini file itself expects is another one", *lines]) if lines else ""
-
-
-def _same_fingerprint(first: str, second: str) -> bool:
-    """Compare as OMNeT++ does: numbers, whatever dashes, colons, case and leading zeros (src/sim/cfingerprint.cc)."""
-    try:
-        numbers = [int(text.replace("-", "").replace(":", ""), 16) for text in (first, second)]
-    except ValueError:
-        return False
-    return numbers[0] == numbers[1]
 
 
 def describe_end(outcome: RunOutcome) -> str:

@@ -108,13 +108,14 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if not config.stash[NOTES_KEY].simulations:
         return
     from .items import simulation_items
-    from .settings import SETTINGS_KEY, has_selection
+    from .settings import SETTINGS_KEY, names_simulations
 
     settings = config.stash[SETTINGS_KEY]
     count = len(simulation_items(session))
-    if count > settings.max_runs.value and not (
-        settings.all.value or config.option.collectonly or has_selection(config, settings)
-    ):
+    # `addopts` may hold a -k or -m that has nothing to do with simulations: one that leaves some out counts.
+    chosen = count < config.stash[NOTES_KEY].simulations or getattr(config.option, "lf", False)
+    asked = settings.all.value or config.option.collectonly or chosen or names_simulations(config, settings)
+    if count > settings.max_runs.value and not asked:
         refusal = (
             f"{count:,} simulations were collected, more than the {settings.max_runs.value} that a session starts "
             f"unasked (opp_max_runs, {settings.max_runs.source})\nselect some (--opp-config, --opp-runs, -k, a file "
@@ -216,25 +217,32 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Tell how much was compared and what was written."""
+    """Tell how much was compared and what was written; with `-q` only why a session without failures failed."""
     from .recording import BaselineRecorder
-    from .reporting import empty_selection_lines, summary_lines
+    from .reporting import empty_selection_lines, summary_lines, unwritten_lines
     from .session import NOTES_KEY
-    from .settings import SETTINGS_KEY
+    from .settings import SETTINGS_KEY, has_selection
 
     settings, notes = config.stash[SETTINGS_KEY], config.stash[NOTES_KEY]
-    if config.get_verbosity() < 0:
+    if notes.refusal:
+        terminalreporter.section("simulations")
+        terminalreporter.line(notes.refusal)
         return
     reports = [
         item for group in terminalreporter.stats.values() for item in group if isinstance(item, pytest.TestReport)
     ]
-    recorder = config.pluginmanager.get_plugin(BaselineRecorder.NAME)
-    lines = list(summary_lines(reports, notes, recorder, config.invocation_params.dir))
+    recorder, folder = config.pluginmanager.get_plugin(BaselineRecorder.NAME), config.invocation_params.dir
+    to_the_end = exitstatus == pytest.ExitCode.OK or (
+        exitstatus == pytest.ExitCode.TESTS_FAILED and not config.option.maxfail
+    )
+    whole = to_the_end and not has_selection(config, settings)
+    if config.get_verbosity() >= 0:
+        lines = list(summary_lines(reports, notes, recorder, folder, whole=whole))
+    else:
+        lines = list(unwritten_lines(recorder, folder)) if recorder is not None else []
     nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations
     if nothing_selected and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         lines += empty_selection_lines(notes, settings.configs.value, settings.runs.value)
-    if notes.refusal:
-        lines = [notes.refusal]
     if lines:
         terminalreporter.section("simulations")
         for line in lines:

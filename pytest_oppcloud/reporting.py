@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause, Verdict
 
+from .items import NO_LIMIT, RULES_ATTRIBUTE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pytest
@@ -48,14 +50,25 @@ def pass_word(report: pytest.TestReport) -> str:
 
 
 def summary_lines(
-    reports: Iterable[pytest.TestReport], notes: Notes, recorder: BaselineRecorder | None, folder: Path
+    reports: Sequence[pytest.TestReport],
+    notes: Notes,
+    recorder: BaselineRecorder | None,
+    folder: Path,
+    *,
+    whole: bool,
 ) -> Iterator[str]:
-    """Yield what the summary has to say; nothing if there were no simulations. Paths are seen from `folder`."""
+    """Yield what the summary has to say; nothing if there were no simulations.
+
+    Paths are seen from `folder`. What no run needed is told only where `whole` says that nothing was left out.
+    """
     told = [found for report in reports if report.when == "call" and report.passed and (found := properties(report))]
     compared = [int(item["compared"]) for item in told if not item["judgement"].startswith("recorded")]
     if compared:
         yield f"compared {_plural(sum(compared), 'value')} in {_plural(len(compared), 'passed run')}"
     yield from _machinery_lines(reports)
+    yield from _unlimited_lines(reports)
+    if whole:
+        yield from _unused_rule_lines(reports)
     if recorder is not None:
         yield from _recorder_lines(recorder, folder)
     for file, runs in notes.unused_baselines if recorder is None or not recorder.removed else ():
@@ -74,6 +87,25 @@ def _machinery_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
         yield f"{_plural(sum(failed.values()), 'run')} failed in the machinery, not in the simulation: {causes}"
 
 
+def _unlimited_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    """Yield why runs were skipped that a new user expects to see: pytest itself tells it with `-rs` only."""
+    count = sum(
+        isinstance(report.longrepr, tuple) and report.longrepr[2].endswith(NO_LIMIT)
+        for report in reports
+        if report.skipped
+    )
+    if count:
+        yield f"{_plural(count, 'run')} skipped: {NO_LIMIT}"
+
+
+def _unused_rule_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    told = [carried for report in reports if (carried := getattr(report, RULES_ATTRIBUTE, None)) is not None]
+    used = {rule for carried in told for rule in carried["all"] if rule not in carried["unused"]}
+    for rule in dict.fromkeys(rule for carried in told for rule in carried["all"]):
+        if rule not in used:
+            yield f"tolerance {rule} judged no value"
+
+
 def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
     for path, count in recorder.written:
         yield f"wrote {_plural(count, 'baseline')} to {os.path.relpath(path, folder)}"
@@ -81,10 +113,15 @@ def _recorder_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
         yield f"{os.path.relpath(path, folder)} stays as it was"
     for path, count in recorder.removed:
         yield f"removed {_plural(count, 'unused baseline')} from {os.path.relpath(path, folder)}"
-    for error in recorder.errors:
-        yield f"not written: {error}"
+    yield from unwritten_lines(recorder, folder)
     if not (recorder.written or recorder.unchanged or recorder.errors):
         yield "no baseline was to be written"
+
+
+def unwritten_lines(recorder: BaselineRecorder, folder: Path) -> Iterator[str]:
+    """Yield which baselines could not be written, and why. Paths are seen from `folder`."""
+    for error in recorder.errors:
+        yield f"not written: {error.seen_from(folder)}"
 
 
 def empty_selection_lines(notes: Notes, configs: tuple[str, ...], runs: str) -> Iterator[str]:

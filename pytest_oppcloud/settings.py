@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
-from .project import seconds, simulated_time
+from .project import override, seconds, simulated_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Value(Generic[_T]):
         return self.source != "default"
 
 
-def _positive(text: str) -> int:
+def _not_negative(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError("a whole number that is not negative was expected")
@@ -52,15 +52,6 @@ def _yes_or_no(text: str) -> bool:
     if text.lower() not in {"true", "false", "yes", "no", "on", "off", "1", "0"}:
         raise ValueError("true or false was expected")
     return text.lower() in {"true", "yes", "on", "1"}
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    """Read KEY=VALUE; leading dashes, as on OMNeT++'s command line, may be there."""
-    key, equals, value = text.partition("=")
-    key = key.removeprefix("--").strip()
-    if not (equals and key and value):
-        raise ValueError('KEY=VALUE was expected, as "**.queue.capacity=10"')
-    return key, value
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -120,7 +111,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="overrides",
         decides_the_run=True,
-        parse=_assignment,
+        parse=override,
         default=(),
         option="--opp-set",
         action="append",
@@ -190,7 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max_runs",
-        parse=_positive,
+        parse=_not_negative,
         default=DEFAULT_MAX_RUNS,
         environment="OPPCLOUD_MAX_RUNS",
         ini="opp_max_runs",
@@ -251,12 +242,59 @@ def add_settings(parser: pytest.Parser) -> None:
             )
         if setting.ini:
             parser.addini(setting.ini, setting.help.replace("\n", "; "), default=None)
-    # Registered here, not in the cloud part, so that addopts may hold it while `-p no:oppcloud` is given.
+    _add_cloud_options(group)
+
+
+def _add_cloud_options(group: pytest.OptionGroup) -> None:
+    """Register the options of the cloud part: here, so that addopts may hold them where `-p no:oppcloud` is given."""
     group.addoption(
         "--oppcloud",
         action="store_true",
         default=False,
         help="Run simulations on the workers of a queue\nThe queue at OPPCLOUD_REDIS_URL, or one of its own",
+    )
+    group.addoption(
+        "--oppcloud-workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="Simulations that the private worker runs at the same time\n"
+        "Default: the cores that may be used\nWorkers of a queue at OPPCLOUD_REDIS_URL have their own option",
+    )
+    group.addoption("--oppcloud-queue", default=None, metavar="NAME", help="Name of the queue (default: oppcloud)")
+    group.addoption(
+        "--oppcloud-wait",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="How long to wait for a worker to appear, and for a lost queue to come back\n"
+        "Default: 60, and 900 in a cluster\nThen the runs are errors",
+    )
+    group.addoption(
+        "--oppcloud-results",
+        default=None,
+        metavar="DIR",
+        help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
+        "Without it only those of failed runs are fetched",
+    )
+    group.addoption(
+        "--oppcloud-stack",
+        default=None,
+        metavar="NAME",
+        help="Run simulations in the cluster NAME in Amazon's cloud, made by `oppcloud up`\nDefault: OPPCLOUD_STACK",
+    )
+    group.addoption(
+        "--oppcloud-region",
+        default=None,
+        metavar="REGION",
+        help="Where that cluster is\nDefault: AWS_REGION, else what is set up for Amazon's tools",
+    )
+    group.addoption(
+        "--oppcloud-max-cost",
+        type=float,
+        default=None,
+        metavar="USD",
+        help="Let the cluster go before the session has cost more; runs that are left are errors",
     )
 
 
@@ -312,16 +350,20 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(**{setting.name: resolve(setting, config) for setting in SETTINGS})
 
 
+def names_simulations(config: pytest.Config, settings: Settings) -> bool:
+    """Tell whether the session was asked for certain simulations: by our options, or by the name of an ini file."""
+    return (
+        settings.configs.given
+        or settings.runs.given
+        or any(argument.partition("::")[0].endswith(".ini") for argument in config.args)
+    )
+
+
 def has_selection(config: pytest.Config, settings: Settings) -> bool:
     """Tell whether the session was asked for certain tests rather than for all that there is."""
     option = config.option
     return bool(
-        settings.configs.given
-        or settings.runs.given
-        or option.keyword
-        or option.markexpr
-        or getattr(option, "lf", False)
-        or any(".ini" in argument for argument in config.args)
+        names_simulations(config, settings) or option.keyword or option.markexpr or getattr(option, "lf", False)
     )
 
 

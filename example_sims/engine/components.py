@@ -152,7 +152,7 @@ class Component:
         number = self.simulation.signal(signal)
         component: Component | None = self
         while component is not None:
-            for recorder in component._recorders.get(number, ()):  # noqa: SLF001  # another component like this one  # another component like this one
+            for recorder in component._recorders.get(number, ()):  # noqa: SLF001  # another component like this one
                 recorder.take(when, float(value))
             component = component.parent
 
@@ -298,14 +298,14 @@ class Module(Component):
                 channel.take_initial_values()
                 channel.initialize()
         for submodule in self.submodules:
-            submodule._initialize_channels()  # noqa: SLF001  # another module like this one  # another module like this one
+            submodule._initialize_channels()  # noqa: SLF001  # another module like this one
 
     def _initialize_modules(self) -> None:
         with self.simulation.in_context(self):
             self.take_initial_values()
             self.initialize()
         for submodule in self.submodules:
-            submodule._initialize_modules()  # noqa: SLF001  # another module like this one  # another module like this one
+            submodule._initialize_modules()  # noqa: SLF001  # another module like this one
 
     def call_finish(self) -> None:
         """Finish the channels and modules inside, then the module itself."""

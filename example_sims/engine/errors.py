@@ -21,7 +21,7 @@ class SimulationError(Exception):
         return f"{self.message} -- {self.where}" if self.where else self.message
 
 
-class Termination(Exception):  # noqa: N818  # not an error: the run is over  # not an error: the run is over
+class Termination(Exception):  # noqa: N818  # not an error: the run is over
     """The regular end of a run (OMNeT++'s `cTerminationException`); `finish()` is called after it."""
 
     def __init__(self, message: str) -> None:

@@ -217,7 +217,7 @@ class Simulation:
         """Schedule the end, then initialize the network."""
         if self.sim_time_limit is not None:
             end = Event(self.environment)
-            end._ok = True  # noqa: SLF001  # how SimPy makes its own events ready  # how SimPy's own Timeout makes itself ready
+            end._ok = True  # noqa: SLF001  # how SimPy's own Timeout makes itself ready
             end._value = None  # noqa: SLF001
             end.callbacks.append(self._time_is_up)
             self.waiting += 1

@@ -26,7 +26,7 @@ class MersenneTwister:
     """One stream of random numbers (`cMersenneTwister`)."""
 
     def __init__(self, seed: int) -> None:
-        generator = Random()  # noqa: S311  # simulations want to be repeatable  # simulations want to be repeatable
+        generator = Random()  # noqa: S311  # simulations want to be repeatable
         generator.setstate((3, (*initial_state(seed), _STATE_WORDS), None))
         self._bits = generator.getrandbits
         #: How many numbers were drawn: the ingredient "r" of fingerprints.

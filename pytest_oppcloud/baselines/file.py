@@ -23,6 +23,8 @@ _RUN_HEADING = f"{form.RUN} "
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |$)", re.MULTILINE)
 
 _MEND_FILE = "Restore the file from version control, or delete it and record it again with --opp-update-baselines=new."
+_MEND_EMPTY_LINE = "Remove it: one empty line stands between two blocks, and none at the end."
+_MEND_LINE_ENDS = "Convert the line ends, and have git leave them alone: `baselines/* -text` in .gitattributes."
 _MEND_SECTION = "Restore the file from version control, or record this run again with --opp-update-baselines=changed."
 _MEND_CONFLICT = (
     "Resolve the merge conflict: of each run's section keep one side, whole, and of the other blocks both sides."
@@ -123,6 +125,9 @@ class BaselineFile:
 
     def _check(self, text: str, header: str) -> None:
         """Refuse what is no baseline file, or not one of this version, or not in one piece."""
+        if "\r" in text and text.startswith(form.HEADER_WORD):
+            line = text.count("\n", 0, text.index("\r")) + 1
+            raise self._error("a carriage return: lines end with a line feed alone", line, _MEND_LINE_ENDS)
         version = re.fullmatch(rf"{form.HEADER_WORD} ([0-9]+)(?:\.[0-9]+)?", header.split("\n", maxsplit=1)[0])
         if version is None:
             raise self._error(f"not a file of baselines: its first line is not `{form.HEADER}`", 1, _MEND_FILE)
@@ -135,9 +140,6 @@ class BaselineFile:
         conflict = _CONFLICT.search(text)
         if conflict:
             raise self._error("a merge conflict", text.count("\n", 0, conflict.start()) + 1, _MEND_CONFLICT)
-        if "\r" in text:
-            line = text.count("\n", 0, text.index("\r")) + 1
-            raise self._error("a carriage return: lines end with a line feed alone", line, _MEND_FILE)
         if "\n" in header:
             raise self._error("an empty line was expected", 2, _MEND_FILE)
         if not text.endswith("\n"):
@@ -146,7 +148,7 @@ class BaselineFile:
     def _add(self, block: str, line: int) -> None:
         """Take a block of lines that begins at `line`."""
         if not block or block.startswith("\n"):
-            raise form.FormError("an empty line too many", 0)
+            raise self._error("an empty line too many", line, _MEND_EMPTY_LINE)
         if not block.startswith(_RUN_HEADING):
             name, entries = form.parse_shared(block)
             if name in self._shared:

@@ -9,6 +9,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
+from oppcloud_worker import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -17,6 +19,7 @@ usage: oppcloud COMMAND ...
 
 commands:
   runs    print the runs that the configurations of an ini file expand to
+  key     make the secret that client and workers of a cluster share
   image   build the worker's container image, and push it to a registry
 
 in Amazon's cloud:
@@ -29,7 +32,7 @@ in Amazon's cloud:
   ps      list all clusters of a region
   reap    stop what nobody wants
 
-`oppcloud COMMAND --help` tells more."""
+`oppcloud COMMAND --help` tells more, and `oppcloud --version` which version this is."""
 
 
 #: Subcommands that are modules of their own name, with a function of that name.
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in {"-h", "--help"}:
         print(_USAGE)
         return 0 if given else 2
+    if given[0] == "--version":
+        print(f"pytest-oppcloud {__version__}")
+        return 0
     command = _command(given[0])
     if command is None:
         print(f"oppcloud: no such command: {given[0]}\n{_USAGE}", file=sys.stderr)
@@ -66,6 +72,10 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .runs import run_command  # noqa: PLC0415  # only what is used is imported
 
         return run_command
+    if name == "key":
+        from .key import key_command  # noqa: PLC0415
+
+        return key_command
     if name == "image":
         from .image import image_command  # noqa: PLC0415
 

@@ -7,6 +7,7 @@ that was given to it ends with an outcome; the session's thread only ever takes 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import events, keys, presence, runs
-from oppcloud_worker.remote.connection import LOST, connect, redacted
-from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.remote.connection import LOST, connect
 from oppcloud_worker.remote.results import EMPTY
+from oppcloud_worker.remote.stores import content_store, result_store
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
@@ -28,11 +30,13 @@ from .shipping import Shipping
 from .statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.events import Event
     from oppcloud_worker.remote.presence import SlotInfo
+    from oppcloud_worker.remote.stores import RemoteStore
+    from oppcloud_worker.signing import ClusterKey
 
     from pytest_oppcloud.content import Content
 
@@ -93,13 +97,20 @@ class _Flight:
 class QueueAddress:
     """Where the queue is, and how long to wait for what."""
 
-    url: str
+    #: With password and CA file.
+    url: str = field(repr=False)
     queue: str
     session: str
     #: Seconds to wait for a worker to appear, and for Redis to come back.
     patience: float
     #: Whether the server is ours alone and ends with the session: there is nothing to clean up.
     private: bool = False
+    #: What requests and outcomes are signed with; None: they are not.
+    key: ClusterKey | None = None
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str = ""
+    #: Whether the result files of all runs are wanted.
+    all_results: bool = False
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 
@@ -118,7 +129,7 @@ class Dispatcher(threading.Thread):
         # One more try is enough: what is to be done about a lost connection is decided in `_serve`.
         self._connection = connect(address.url, retries=1)
         self._reader = events.EventReader(self._connection, address.session)
-        self._shipping = Shipping(self._connection)
+        self._shipping = Shipping(content_store(address.store, self._connection))
         self._flights: dict[str, _Flight] = {}
         #: Those that are still to be queued, in their order.
         self._unsent: deque[_Flight] = deque()
@@ -143,10 +154,9 @@ class Dispatcher(threading.Thread):
         self._ordered += len(orders)
         self._orders.put(orders)
 
-    def results_of(self, run: str) -> RedisStore:
+    def results_of(self, run: str) -> RemoteStore:
         """Return where the files of a run are."""
-        prefix = keys.files(self.address.session, run)
-        return RedisStore(self._connection, prefix, ttl=keys.RESULT_FILES)
+        return result_store(self.address.store, self._connection, self.address.session, run)
 
     def demand(self, expected: int) -> Demand:
         """Return what is left to be done, `expected` runs if none was ordered yet (called by any thread)."""
@@ -252,11 +262,33 @@ class Dispatcher(threading.Thread):
         runs.renew_session(pipeline, self.address.session)
         pipeline.execute()
 
+    @contextlib.contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """Renew the lease meanwhile: to send large files takes longer than it lasts."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(keys.RENEW):
+                # Whoever sends will hear of it, too.
+                with contextlib.suppress(redis.RedisError):
+                    self._renew_lease()
+
+        thread = threading.Thread(target=renew, daemon=True, name="oppcloud-lease")
+        if self._owner:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._owner:
+                thread.join()
+
     def _take_orders(self, *, send: bool) -> None:
         """Turn orders into flights, and send them if it is up to this process."""
         while not self._orders.empty():
             orders = self._orders.get()
-            flights = list(self._board(orders, send=send))
+            with self._lease_kept():
+                flights = list(self._board(orders, send=send))
             self._flights.update((flight.ticket.run, flight) for flight in flights)
             self._boarded += len(orders)
             if not send or not flights:
@@ -275,7 +307,7 @@ class Dispatcher(threading.Thread):
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
-            runs.enqueue(self._connection, [flight.ticket for flight in chunk])
+            runs.enqueue(self._connection, [flight.ticket for flight in chunk], key=self.address.key)
 
     def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[_Flight]:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
@@ -293,7 +325,15 @@ class Dispatcher(threading.Thread):
             except LOST:
                 # The run is as good as sent: when Redis is back, it will be found missing, and sent again.
                 self._shipping.forget_sent()
-            ticket = Ticket(session=self.address.session, run=order.run, queue=self.address.queue, request=request)
+            address = self.address
+            ticket = Ticket(
+                session=address.session,
+                run=order.run,
+                queue=address.queue,
+                request=request,
+                store=address.store,
+                all_results=address.all_results,
+            )
             yield _Flight(ticket=ticket, content=order.content)
 
     def _note(self, event: Event) -> bool:
@@ -318,7 +358,14 @@ class Dispatcher(threading.Thread):
 
     def _deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""
-        for run, outcome in runs.outcomes(self._connection, self.address.session, finished).items():
+        address = self.address
+        for run, outcome in runs.outcomes(self._connection, address.session, finished, key=address.key).items():
+            flight = self._flights.get(run)
+            if outcome.attempt == 0 and flight is not None:
+                # Damaged or forged: whoever wrote it must not keep the right one away.
+                runs.discard_damaged(self._connection, address.session, run, key=address.key)
+                self._settle(flight, outcome)
+                continue
             digests = [file.digest for file in outcome.files if file.digest not in {"", EMPTY}]
             if digests:
                 self.result_files[run] = digests
@@ -379,12 +426,14 @@ class Dispatcher(threading.Thread):
         """Make sure that the store has what a run needs: it may have lost that, too."""
         if flight.content is not None:
             self._shipping.forget_sent()
-            self._shipping.send(flight.content)
+            # If it cannot be sent, the worker will say what is missing.
+            with contextlib.suppress(ContentError, OSError):
+                self._shipping.send(flight.content)
 
     def _settle(self, flight: _Flight, outcome: RunOutcome) -> None:
         """End an attempt in place of a slot; the event that follows from it tells the rest."""
         self._renew_lease()
-        runs.settle(self._connection, flight.ticket, outcome, slot=flight.slot)
+        runs.settle(self._connection, flight.ticket, outcome, key=self.address.key, slot=flight.slot)
 
     def _give_up(self, waiting: Sequence[_Flight]) -> None:
         """End all runs that no worker is there for."""
@@ -407,7 +456,11 @@ class Dispatcher(threading.Thread):
 
     def _end_session(self) -> None:
         """As the owner, cancel what is left and remove all traces."""
-        if not self._owner or self.address.private:
+        if not self._owner:
+            return
+        if self.address.store:
+            self._remove_stored_results()
+        if self.address.private:
             return
         try:
             self._connection.delete(keys.lease(self.address.session))
@@ -425,6 +478,15 @@ class Dispatcher(threading.Thread):
             self._connection.close()
         except redis.RedisError as error:
             self.arrivals.put(Notice(text=f"oppcloud: the session could not be cleaned up: {error}"))
+
+    def _remove_stored_results(self) -> None:
+        """Remove the result files of all runs at once from a store that is not Redis."""
+        digests = {digest for found in self.result_files.values() for digest in found}
+        self.result_files.clear()
+        try:
+            self.results_of("").remove(sorted(digests))
+        except ContentError as error:
+            self.arrivals.put(Notice(text=f"oppcloud: result files could not be removed: {error}"))
 
     def _catch_up(self) -> None:
         """Take in all events that have come until now."""

@@ -12,13 +12,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from oppcloud_worker.address import CA_VARIABLE
 from oppcloud_worker.settings import URL_VARIABLE
+from oppcloud_worker.signing import KEY_FILE_VARIABLE, KEY_VARIABLE, ClusterKey
 
 from pytest_oppcloud.errors import MachineryError, SettingsError
 
@@ -28,6 +31,8 @@ from . import keeper
 _PROGRAMS = ("valkey-server", "redis-server")
 #: Blocking moves between lists, which keep a job that a dying worker has just taken, came with this version.
 _OLDEST = (6, 2)
+#: Variables that tell of a queue that is not the private one.
+_OTHER_QUEUE = {URL_VARIABLE, CA_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE}
 #: Seconds for the keeper to end everything, a little more than it takes at most.
 _END = keeper.WORKER_END + keeper.SERVER_END + 1.0
 
@@ -89,6 +94,10 @@ class EmbeddedQueue:
     def __init__(self, *, slots: int, queue: str) -> None:
         """Start both and wait until the server answers; raise `SettingsError` or `MachineryError`."""
         self.program = find_server()
+        #: Nobody but this session and its worker ever knows it.
+        self.key = ClusterKey.generate()
+        self.folder: Path | None = None
+        self._pids: list[int] = []
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", keeper.__file__],
             stdin=subprocess.PIPE,
@@ -98,7 +107,9 @@ class EmbeddedQueue:
         orders: dict[str, object] = {
             "server": [self.program.path],
             "worker": [sys.executable, "-m", "oppcloud_worker", "--slots", str(slots), "--queue", queue],
-            "environment": {name: value for name, value in os.environ.items() if name != URL_VARIABLE},
+            # On its standard input: command lines and environments can be read by others.
+            "secret": self.key.to_text(),
+            "environment": {name: value for name, value in os.environ.items() if name not in _OTHER_QUEUE},
         }
         self._send(orders)
         message = self._receive()
@@ -108,6 +119,7 @@ class EmbeddedQueue:
             raise MachineryError(f"the private queue did not start: {message.get('failed', 'its keeper ended')}")
         self.url = f"unix://{ready['socket']}"
         self.folder = Path(str(ready["folder"]))
+        self._pids = ready["pids"]
 
     def _send(self, orders: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -140,6 +152,16 @@ class EmbeddedQueue:
         except subprocess.TimeoutExpired:
             self._process.terminate()
             self._process.wait(_END)
+        self._end_what_the_keeper_left()
+
+    def _end_what_the_keeper_left(self) -> None:
+        """Do the keeper's work where it was killed itself; otherwise its folder, and all else, is gone."""
+        if self.folder is None or not self.folder.exists():
+            return
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

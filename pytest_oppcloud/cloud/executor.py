@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
-from oppcloud_worker.manifest import check_path
-from oppcloud_worker.remote.results import EMPTY
-from oppcloud_worker.store import ContentError, VerifyingSink
 
 from pytest_oppcloud.errors import MachineryError
 
 from .dispatcher import Arrival, Dispatcher, Order
+from .fetching import fetch, note_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.content import Content
 
-#: Where the note about files that did not travel is left.
-LEFT_OUT = "FILES_LEFT_OUT.txt"
+    from .fetching import ResultsFolder
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
 _HEARING = 1.0
@@ -49,15 +46,26 @@ class QueueExecutor:
     """Has simulations run on the workers of a queue."""
 
     def __init__(
-        self, *, description: str, open_queue: Callable[[], Dispatcher], notify: Callable[[str], None]
+        self,
+        *,
+        description: str,
+        open_queue: Callable[[], Dispatcher],
+        notify: Callable[[str], None],
+        results: ResultsFolder | None = None,
     ) -> None:
-        """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once."""
+        """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once.
+
+        The files of all runs go to `results`, if there is such a folder.
+        """
         self.description = description
+        self._results = results
         self._open_queue = open_queue
         self._notify = notify
         #: By the name of the request: how often it was submitted, and its content for the next time.
         self._rounds: dict[str, int] = {}
         self._contents: dict[str, Content | None] = {}
+        #: By the name of the request: why it cannot be sent.
+        self._refused: dict[str, str] = {}
         #: Names of the requests by run, for runs that are under way, and these names.
         self._names: dict[str, str] = {}
         self._under_way: set[str] = set()
@@ -86,6 +94,10 @@ class QueueExecutor:
             orders.append(Order(run=run, request=submission.request, content=submission.content))
         self._dispatcher.order(orders)
 
+    def refuse(self, name: str, why: str) -> None:
+        """Note that the run `name` cannot be sent: whoever asks for its result hears why."""
+        self._refused[name] = why
+
     def arrived(self, timeout: float | None = None) -> list[str]:
         """Return the names of requests whose outcomes wait to be asked for; wait for one if there are none yet."""
         self._take_arrivals(0.0)
@@ -103,14 +115,22 @@ class QueueExecutor:
         return self._arrived.get(name)
 
     def result(self, request: RunRequest) -> RunOutcome:
-        """Return the outcome of `request`, simulated anew if it was handed out before; block until there is one."""
+        """Return the outcome of `request`, simulated anew if it was handed out before; block until there is one.
+
+        Raise `MachineryError` if it cannot be sent, or if its files are wanted, and lost.
+        """
         name = request.name
+        if name in self._refused:
+            raise MachineryError(f"the run cannot be sent: {self._refused[name]}")
         if not self.is_under_way(name):
             self.submit([Submission(request=request, content=self._contents.get(name))])
         while name not in self._arrived:
             self._take_arrivals(_HEARING)
         outcome = self._arrived.pop(name)
-        self._handed_out[id(outcome.files)] = outcome.files, self._runs[name]
+        run = self._runs[name]
+        self._handed_out[id(outcome.files)] = outcome.files, run
+        if self._results is not None:
+            self._results.fetch(request, outcome, self._dispatcher.results_of(run))
         return outcome
 
     def _take_arrivals(self, timeout: float) -> None:
@@ -136,31 +156,16 @@ class QueueExecutor:
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Fetch the files of the run to `destination`; say there which were left out."""
         _, run = self._handed_out.get(id(outcome.files), ((), ""))
-        store = self._dispatcher.results_of(run)
-        missing = []
-        for file in outcome.files:
-            if not file.digest:
-                missing.append(f"{file.path} ({file.size} bytes)")
-                continue
-            try:
-                path = destination / check_path(file.path)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as target:
-                    if file.digest != EMPTY:
-                        sink = VerifyingSink(target, file.digest, file.size)
-                        store.get(file.digest, sink)
-                        sink.finish()
-            except (ContentError, OSError, redis.RedisError) as error:
-                raise MachineryError(f"{file.path} of the run was lost on its way back: {error}") from error
-        if missing:
-            destination.mkdir(parents=True, exist_ok=True)
-            text = "Too large to travel through the queue; run it at the desk with -p no:oppcloud to have them:\n"
-            (destination / LEFT_OUT).write_text(text + "".join(f"  {line}\n" for line in missing), encoding="utf-8")
+        left_out = fetch(outcome.files, self._dispatcher.results_of(run), lambda path: destination / path)
+        note_left_out(left_out, destination)
         self.discard_files(outcome)
 
     def discard_files(self, outcome: RunOutcome) -> None:
         """Have the store forget the files of the run."""
         _, run = self._handed_out.pop(id(outcome.files), ((), ""))
+        if self._dispatcher.address.store:
+            # Each request costs time and money there; all go together at the end of the session.
+            return
         digests = self._dispatcher.result_files.pop(run, None)
         if digests:
             # They go by themselves after an hour, if Redis cannot be reached now.

@@ -61,12 +61,16 @@ class Keeper:
         self._await_server(log)
         command = [*worker, "--url", f"unix://{self.socket}", "--cache", os.path.join(self.folder, "content")]  # type: ignore[misc]  # noqa: PTH118
         self._worker = subprocess.Popen(
-            [*command, "--until-stdin-closes"],
+            [*command, "--key-from-stdin", "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env={**environment, "TMPDIR": self.folder},  # type: ignore[dict-item]
             cwd=self.folder,
         )
+        assert self._worker.stdin is not None  # noqa: S101  # a pipe, see above
+        with contextlib.suppress(BrokenPipeError):
+            self._worker.stdin.write(f"{self._orders['secret']}\n".encode())
+            self._worker.stdin.flush()
         return {"socket": self.socket, "folder": self.folder, "pids": [self._server.pid, self._worker.pid]}
 
     def _await_server(self, log: str) -> None:

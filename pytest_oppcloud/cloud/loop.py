@@ -91,7 +91,7 @@ class Loop:
             return False
         fails = outcome.cause.verdict in {Verdict.FAILED, Verdict.ERROR}
         if outcome.cause.verdict is Verdict.PASSED and not item.config.stash[SETTINGS_KEY].update.value:
-            fails = judge(outcome, item._expectation(), None).result is Result.FAILED  # noqa: SLF001  # it has no side effects
+            fails = judge(outcome, item.expectation(), None).result is Result.FAILED
         if not fails:
             self._harmless.add(item.nodeid)
         return fails

@@ -19,6 +19,8 @@ from .stack.clock import RealClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from oppcloud_worker.signing import ClusterKey
+
     from .fleet import Demand
 
 
@@ -29,6 +31,7 @@ class RentedQueue:
         self,
         name: str,
         *,
+        region: str,
         session: str,
         max_cost: float | None,
         demand: Callable[[], Demand],
@@ -36,14 +39,14 @@ class RentedQueue:
     ) -> None:
         """Wake the queue and wait until it answers; raise `SettingsError` or `MachineryError`.
 
-        `session` is the name of the lease; `demand` is called from a thread of ours.
+        `region` is "" for the one that Amazon's own settings name; `session` is the name of the lease; `demand` is called from a thread of ours.
         """
         self._max_cost = max_cost
         self._demand = demand
         #: What it cost, or what went wrong at the end; empty before.
         self.lines: tuple[str, ...] = ()
         clock = RealClock()
-        services = amazon.connect()
+        services = amazon.connect(region or None)
         found = cluster.find(services, name)
         prices = deploy.present_prices(services, found.worker_types)
         terms = Terms(holder=session, prices=prices, max_cost=max_cost)
@@ -63,6 +66,16 @@ class RentedQueue:
     def url(self) -> str:
         """Return the URL of the queue, with a password in it."""
         return self._access.url
+
+    @property
+    def key(self) -> ClusterKey:
+        """Return what requests are signed with."""
+        return self._access.key
+
+    @property
+    def store(self) -> str:
+        """Return the URL of the cluster's store of files."""
+        return self._access.cluster.store
 
     def _look(self) -> Demand:
         """Keep the way open, and return what is left to be done (in the steward's thread)."""

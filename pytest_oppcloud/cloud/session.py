@@ -11,7 +11,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.remote.connection import redacted
+from oppcloud_worker.address import redacted
+from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
@@ -19,6 +20,7 @@ from pytest_oppcloud.items import SimulationItem, simulation_items
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
+from .fetching import ResultsFolder
 from .fleet import Demand
 from .loop import run_loop
 
@@ -57,7 +59,12 @@ class CloudSession:
         self._expected = 0
         self._dispatcher: Dispatcher | None = None
         self._ended = False
-        self._executor = QueueExecutor(description=self._description(), open_queue=self._open, notify=self._notify)
+        self._executor = QueueExecutor(
+            description=self._description(),
+            open_queue=self._open,
+            notify=self._notify,
+            results=None if settings.results is None else ResultsFolder(settings.results, config.rootpath),
+        )
 
     @property
     def _role(self) -> Role:
@@ -69,7 +76,10 @@ class CloudSession:
         if self._settings.stack:
             return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
         if self._settings.url is not None:
-            return f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
+            where = (
+                f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
+            )
+            return f"{where}\noppcloud: {self._settings.note}" if self._settings.note else where
         return f"simulations run through a private queue, {self._settings.slots} at a time"
 
     def _notify(self, text: str) -> None:
@@ -90,28 +100,26 @@ class CloudSession:
         if self._role is Role.WORKER:
             given: dict[str, str] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
             return QueueAddress(
-                url=given["url"], queue=settings.queue, session=given["session"], patience=settings.wait
+                url=given["url"],
+                queue=settings.queue,
+                session=given["session"],
+                patience=settings.wait,
+                key=ClusterKey.from_text(given["key"]) if given["key"] else None,
+                store=given["store"],
+                all_results=settings.results is not None,
             )
         if settings.url is not None:
-            return QueueAddress(url=settings.url, queue=settings.queue, session=self._name, patience=settings.wait)
-        if settings.stack:
-            # Here and not above: sessions without a cluster have no use for all that it needs.
-            from .rented import RentedQueue  # noqa: PLC0415
-
-            self._rented = RentedQueue(
-                settings.stack,
-                session=self._name,
-                max_cost=settings.max_cost,
-                demand=self._demand,
-                notify=self._notify,
-            )
             return QueueAddress(
-                url=self._rented.url,
+                url=settings.url,
                 queue=settings.queue,
                 session=self._name,
                 patience=settings.wait,
-                trouble=self._rented.trouble,
+                key=settings.key,
+                store=settings.store,
+                all_results=settings.results is not None,
             )
+        if settings.stack:
+            return self._rent(settings.stack)
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return QueueAddress(
             url=self._embedded.url,
@@ -119,7 +127,35 @@ class CloudSession:
             session=self._name,
             patience=settings.wait,
             private=True,
+            key=self._embedded.key,
+            store=settings.store,
+            all_results=settings.results is not None,
             trouble=self._embedded.trouble,
+        )
+
+    def _rent(self, stack: str) -> QueueAddress:
+        """Wake the cluster; return where its queue is."""
+        # Here and not above: sessions without a cluster have no use for all that it needs.
+        from .rented import RentedQueue  # noqa: PLC0415
+
+        settings = self._settings
+        self._rented = RentedQueue(
+            stack,
+            region=settings.region,
+            session=self._name,
+            max_cost=settings.max_cost,
+            demand=self._demand,
+            notify=self._notify,
+        )
+        return QueueAddress(
+            url=self._rented.url,
+            queue=settings.queue,
+            session=self._name,
+            patience=settings.wait,
+            key=self._rented.key,
+            store=self._rented.store,
+            all_results=settings.results is not None,
+            trouble=self._rented.trouble,
         )
 
     def _demand(self) -> Demand:
@@ -151,7 +187,13 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        node.workerinput[_INPUT] = {"url": address.url, "session": address.session}
+        key = "" if address.key is None else address.key.to_text()
+        node.workerinput[_INPUT] = {
+            "url": address.url,
+            "session": address.session,
+            "key": key,
+            "store": address.store,
+        }
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""
@@ -172,13 +214,13 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
-        """Return what is to be sent; an item that cannot be told to run tells why itself."""
+        """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
         submissions: dict[str, Submission] = {}
         for item in items:
             try:
                 submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
-            except (LocatedError, OSError):  # noqa: PERF203  # one item among many
-                continue
+            except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
+                self._executor.refuse(item.nodeid, str(error))
         return list(submissions.values())
 
     @pytest.hookimpl(tryfirst=True)

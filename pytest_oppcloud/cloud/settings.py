@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
-from oppcloud_worker.remote.connection import connect, redacted
+from oppcloud_worker.address import AddressError, check, redacted, redis_url
+from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.keys import DEFAULT_QUEUE
+from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
+from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
+from oppcloud_worker.store import ContentError
 
 from .stack.names import NAME_VARIABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
 DEFAULT_WAIT = 60.0
@@ -22,16 +31,26 @@ DEFAULT_CLUSTER_WAIT = 900.0
 class CloudSettings:
     """Where simulations run."""
 
-    #: None: a private server, or a cluster's.
-    url: str | None
+    #: With password and CA file; None: a private server, or a cluster's.
+    url: str | None = field(repr=False)
+    #: What requests are signed with; a private server has a key of its own, and so has a cluster.
+    key: ClusterKey | None
+    #: What people should know about how safe the queue is, "" if there is nothing.
+    note: str
     #: Name of the cluster in Amazon's cloud; "" for none.
     stack: str
+    #: Where it is; "" for the region that Amazon's own settings name.
+    region: str
     #: USD that the session may cost there; None for no limit.
     max_cost: float | None
     queue: str
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str
+    #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
+    results: Path | None
 
 
 def read_settings(config: pytest.Config) -> CloudSettings:
@@ -45,14 +64,18 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait = DEFAULT_CLUSTER_WAIT if stack else DEFAULT_WAIT
     if wait <= 0:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
-    url = os.environ.get(URL_VARIABLE) or None
+    try:
+        url, key, note = _queue()
+    except AddressError as error:
+        raise pytest.UsageError(f"{URL_VARIABLE}: {error}") from error
+    except KeyUnusableError as error:
+        raise pytest.UsageError(f"--oppcloud: {error}") from error
     if url is not None:
         try:
             connect(url)
-        except ValueError as error:
-            raise pytest.UsageError(
-                f"{URL_VARIABLE}: {redacted(url)!r} is no URL of a Redis server: {error}"
-            ) from error
+        except (ValueError, TypeError):
+            # What is wrong with it is not told in full: it may be a part of the password.
+            raise pytest.UsageError(f"{URL_VARIABLE}: {redacted(url)!r} is no URL of a Redis server") from None
         if workers is not None:
             raise pytest.UsageError(
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
@@ -61,17 +84,53 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         other = "--oppcloud-workers" if url is None else URL_VARIABLE
         raise pytest.UsageError(f"the cluster {stack!r} has a queue with workers of its own, but there is {other}, too")
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
+    store = _store()
+    if stack and store:
+        raise pytest.UsageError(f"the cluster {stack!r} has a store of its own, but there is {STORE_VARIABLE}, too")
+    results = config.getoption("oppcloud_results")
     return CloudSettings(
-        url=url, stack=stack, max_cost=max_cost, queue=queue, slots=workers or available_cores(), wait=wait
+        url=url,
+        key=key,
+        note=note,
+        stack=stack,
+        region=config.getoption("oppcloud_region") or "",
+        max_cost=max_cost,
+        queue=queue,
+        slots=workers or available_cores(),
+        wait=wait,
+        store=store,
+        results=None if results is None else config.invocation_params.dir / results,
     )
+
+
+def _store() -> str:
+    """Return the URL of the store, "" for Redis; raise `pytest.UsageError` for one that cannot be used."""
+    url = os.environ.get(STORE_VARIABLE, "")
+    try:
+        check_store(url)
+    except ContentError as error:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: {error}") from error
+    if url and importlib.util.find_spec("boto3") is None:
+        raise pytest.UsageError(f"{STORE_VARIABLE}: a store in S3 needs boto3: pip install 'pytest-oppcloud[s3]'")
+    return url
+
+
+def _queue() -> tuple[str | None, ClusterKey | None, str]:
+    """Return the URL of the queue, the key for it, and a note; raise `AddressError` or `KeyUnusableError`."""
+    url = redis_url(os.environ)
+    if url is None:
+        return None, None, ""
+    key = read_key(os.environ)
+    return url, key, check(url, signed=key is not None, environment=os.environ)
 
 
 def _read_cluster(config: pytest.Config) -> tuple[str, float | None]:
     """Return the name of the cluster, and what the session may cost there."""
     stack = config.getoption("oppcloud_stack") or os.environ.get(NAME_VARIABLE, "")
     max_cost: float | None = config.getoption("oppcloud_max_cost")
-    if max_cost is not None and not stack:
-        raise pytest.UsageError("--oppcloud-max-cost is for clusters: name one with --oppcloud-stack")
+    for option, given in (("--oppcloud-max-cost", max_cost), ("--oppcloud-region", config.getoption("oppcloud_region"))):
+        if given is not None and not stack:
+            raise pytest.UsageError(f"{option} is for clusters: name one with --oppcloud-stack")
     if max_cost is not None and not max_cost > 0:
         raise pytest.UsageError(f"--oppcloud-max-cost: more than 0 was expected, found {max_cost:g}")
     return stack, max_cost

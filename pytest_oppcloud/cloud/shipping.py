@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker import manifest
-from oppcloud_worker.remote import keys
-from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.store import ContentError
 
 if TYPE_CHECKING:
-    import redis
     from oppcloud_worker.manifest import Entry, Manifest
     from oppcloud_worker.messages import RunRequest
+    from oppcloud_worker.remote.stores import RemoteStore
 
     from pytest_oppcloud.content import Content
 
@@ -26,8 +24,8 @@ _CHUNK = 1000
 class Shipping:
     """Contents of one session."""
 
-    def __init__(self, connection: redis.Redis) -> None:
-        self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
+    def __init__(self, store: RemoteStore) -> None:
+        self._store = store
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
         self._measured: dict[int, tuple[Content, Manifest]] = {}
         self._sent: set[str] = set()

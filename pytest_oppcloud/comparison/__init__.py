@@ -12,7 +12,7 @@ Pure: no files, no pytest, and nothing of `baselines`. Both halves are `records.
 
 from __future__ import annotations
 
-from .compare import Change, Comparison, Difference, State, compare
+from .compare import Change, Comparison, Difference, State, compare, same_fingerprint
 from .rules import Rule, Rules, Tolerance
 from .text import render, summary
 from .update import Update, record_to_write
@@ -29,5 +29,6 @@ __all__ = [
     "compare",
     "record_to_write",
     "render",
+    "same_fingerprint",
     "summary",
 ]

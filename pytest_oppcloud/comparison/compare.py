@@ -147,12 +147,17 @@ def compare(
 def accepted(value: RecordedValue, obtained: str) -> bool:
     """Tell whether the obtained text is what a value of the baseline says, without any tolerance."""
     if value.kind == "fingerprint":
-        return _fingerprint(obtained) in map(_fingerprint, value.value.split(" "))
+        return any(same_fingerprint(choice, obtained) for choice in value.value.split(" "))
     return equal(value.value, obtained)
 
 
-def _fingerprint(text: str) -> int | str:
-    """Return a fingerprint as OMNeT++ compares it (src/sim/cfingerprint.cc): the number, whatever dashes and case."""
+def same_fingerprint(first: str, second: str) -> bool:
+    """Compare as OMNeT++ does: numbers, whatever dashes, colons, case and leading zeros (src/sim/cfingerprint.cc)."""
+    return _fingerprint_number(first) == _fingerprint_number(second)
+
+
+def _fingerprint_number(text: str) -> int | str:
+    """Return the number that a fingerprint stands for; the text itself if it is none."""
     digits = text.replace("-", "").replace(":", "")
     return int(digits, 16) if _HEXADECIMAL.fullmatch(digits) else text
 

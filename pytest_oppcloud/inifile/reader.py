@@ -68,6 +68,13 @@ class _File:
     shown: str
     #: Absolute.
     path: str
+    #: The file and the line that include it; None for one that was asked for.
+    included_at: tuple[str, int] | None = None
+
+    def refuse(self, what: str, advice: str = "", cause: OSError | None = None) -> NoReturn:
+        """Raise the error of a file that cannot be read: it is mended where the file is named."""
+        where, line = self.included_at or (self.shown, None)
+        raise IniError(what, file=where, line=line, advice=advice) from cause
 
     def fail(self, what: str, line: int, advice: str = "") -> NoReturn:
         """Raise the error of a line."""
@@ -98,7 +105,7 @@ class _Reader:
         `including` are the absolute paths of the files that led here.
         """
         if file.path in including:
-            raise IniError(f"Ini file '{file.name}' includes itself, directly or indirectly", file=file.shown)
+            file.refuse(f"Ini file '{file.name}' includes itself, directly or indirectly")
         headings: set[str] = set()
         for joined, number in _joined_lines(self._text(file, len(including))):
             text = _without_inner_comments(joined, file, number)
@@ -115,7 +122,7 @@ class _Reader:
                 file.fail("Use hash mark instead of semicolon to start comments", number)
             elif text.startswith("include") and text[7:8] and text[7] in SPACE:
                 included = _content(text[7:], file, number).strip(SPACE)
-                self.read(_beside(file, included), section, (*including, file.path))
+                self.read(_beside(file, included, number), section, (*including, file.path))
             elif text.startswith("["):
                 section = self._heading(text, file, number, headings)
             else:
@@ -126,27 +133,24 @@ class _Reader:
         """Return the text of a file."""
         self._files += 1
         if depth > MAX_INCLUDE_DEPTH or self._files > MAX_FILES:
-            raise IniError(
+            file.refuse(
                 f"Ini file '{file.name}' is included too deeply or too often",
-                file=file.shown,
-                advice=f"at most {MAX_INCLUDE_DEPTH} levels and {MAX_FILES} files are read",
+                f"at most {MAX_INCLUDE_DEPTH} levels and {MAX_FILES} files are read",
             )
         if not file.name or "\0" in file.name:
-            raise IniError(f"Cannot open ini file '{file.name}'", file=file.shown)
+            file.refuse(f"Cannot open ini file '{file.name}'")
         try:
             if not stat.S_ISREG(os.stat(file.path).st_mode):
-                raise IniError(f"Cannot read ini file '{file.name}'", file=file.shown, advice="it is no regular file")
+                file.refuse(f"Cannot read ini file '{file.name}'", "it is no regular file")
             with pathlib.Path(file.path).open("rb") as stream:
                 data = stream.read(MAX_BYTES - self._bytes + 1)
         except OSError as error:
-            advice = error.strerror or ""
-            raise IniError(f"Cannot open ini file '{file.name}'", file=file.shown, advice=advice) from error
+            file.refuse(f"Cannot open ini file '{file.name}'", error.strerror or "", error)
         self._bytes += len(data)
         if self._bytes > MAX_BYTES:
-            raise IniError(
+            file.refuse(
                 f"Cannot read ini file '{file.name}'",
-                file=file.shown,
-                advice=f"this file and what was read before it are larger than {MAX_BYTES >> 20} MiB",
+                f"this file and what was read before it are larger than {MAX_BYTES >> 20} MiB",
             )
         return decoded(data)
 
@@ -167,11 +171,11 @@ class _Reader:
         return self.sections.setdefault(name, Section(name, file.shown, line))
 
 
-def _beside(file: _File, included: str) -> _File:
+def _beside(file: _File, included: str, line: int) -> _File:
     """Return the file that `include` names; OMNeT++ changes into the including file's directory, resolving links."""
     directory = os.path.realpath(os.path.dirname(file.path))
     shown = os.path.join(os.path.dirname(file.shown), included)
-    return _File(included, shown, os.path.normpath(os.path.join(directory, included)))
+    return _File(included, shown, os.path.normpath(os.path.join(directory, included)), (file.shown, line))
 
 
 def _entry(text: str, file: _File, line: int) -> Entry:

@@ -4,10 +4,10 @@ Stages: `reader` (text) → `keys` (each value checked) → `settings` (what hol
 started). Pure but for looking at files: no pytest.
 """
 
-from .keys import UNLIMITED, Alternative, ToleranceRule, seconds, simulated_time
+from .keys import UNLIMITED, Alternative, ToleranceRule, override, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .provenance import provenance
-from .reader import FILE_NAME, find_project_file, read_project
+from .reader import FILE_NAME, find_project_file, read_project, top_folder
 from .settings import Project, RunSettings
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "ToleranceRule",
     "find_program",
     "find_project_file",
+    "override",
     "provenance",
     "read_project",
     "seconds",
     "simulated_time",
+    "top_folder",
 ]

@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_oppcloud.inifile import DEFAULT_VERSION, VERSIONS
+from pytest_oppcloud.inifile.options import OptionTable, Scope
+from pytest_oppcloud.inifile.patterns import Pattern, PatternError
+from pytest_oppcloud.records import ItemPattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,6 +29,10 @@ _BYTES = MappingProxyType(
     {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 )
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
+
+#: What every run gets from us, so that its results and its end are found.
+_GIVEN = frozenset({"cmdenv-redirect-output", "result-dir"})
+_OPTIONS = OptionTable(DEFAULT_VERSION)
 
 #: A simulation time limit of this value means: these runs end by themselves.
 UNLIMITED = "unlimited"
@@ -72,14 +81,29 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def override(text: str) -> tuple[str, str]:
+    """Read KEY=VALUE, leading dashes as on OMNeT++'s command line allowed; raise `ValueError` for anything else.
+
+    As OMNeT++ takes it, a per-object option without a path is meant for all objects.
+    """
+    key, equals, value = text.removeprefix("--").partition("=")
+    key = key.strip()
+    if not (equals and key and value):
+        raise ValueError('KEY=VALUE was expected, as "**.queue.capacity=10"')
+    if key in _GIVEN:
+        raise ValueError(f"{key} is given to each run and cannot be overridden")
+    option = _OPTIONS.find(key)
+    return f"**.{key}" if option is not None and option.scope is Scope.OBJECT else key, value
+
+
 def _arguments(value: object) -> tuple[str, ...]:
     """Return words for OMNeT++; raise `ValueError` for those that would contradict the run or hide a mistake."""
     words = _texts(value)
     for word in words:
-        key, equals, text = word.partition("=")
-        if word.startswith("--") and not (len(key) > 2 and equals and text):
-            raise ValueError('an override was expected to be one word, as "--num-rngs=3"')
-        if re.match(r"-[fcru]", word):
+        if word.startswith("--"):
+            # In one word: OMNeT++ would take the next one for the value, whatever that is.
+            override(word)
+        elif re.match(r"-[fcru]", word):
             raise ValueError("ini file, config, run and user interface were expected to be left out: they are given")
     return words
 
@@ -166,6 +190,19 @@ def _number(value: object) -> float:
     return float(value)
 
 
+def _pattern(value: object, read: Callable[[str], object] = Pattern) -> str:
+    text = _text(value)
+    try:
+        read(text)
+    except PatternError as error:
+        raise ValueError(f"a pattern was expected, and {text!r} is none ({error})") from error
+    return text
+
+
+def _item_patterns(value: object) -> tuple[str, ...]:
+    return tuple(_pattern(text, ItemPattern.read) for text in _texts(value))
+
+
 def _tolerances(value: object) -> tuple[ToleranceRule, ...]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError("tables were expected, each under [[check.tolerances]]")
@@ -179,9 +216,9 @@ def _tolerances(value: object) -> tuple[ToleranceRule, ...]:
             raise ValueError("a tolerance was expected to say absolute, relative or both")
         rules.append(
             ToleranceRule(
-                module=_text(item.get("module", "**")),
-                name=_text(item.get("name", "**")),
-                field=_text(item.get("field", "**")),
+                module=_pattern(item.get("module", "**")),
+                name=_pattern(item.get("name", "**")),
+                field=_pattern(item.get("field", "**")),
                 absolute=_number(item.get("absolute", 0)),
                 relative=_number(item.get("relative", 0)),
             )
@@ -220,6 +257,7 @@ KEYS = MappingProxyType(
         "mode": Key(check=_choice("release", "debug")),
         "build": Key(check=_words, per_config=False),
         "extra_options": Key(check=_texts, per_config=False),
+        "omnetpp": Key(check=_choice(*VERSIONS), per_config=False),
         "files.include": Key(check=_texts, per_config=False),
         "files.exclude": Key(check=_texts, per_config=False),
         "files.extra": Key(check=_texts, per_config=False),
@@ -230,8 +268,8 @@ KEYS = MappingProxyType(
         "limits.file_size": Key(check=size),
         "limits.output": Key(check=size),
         "check.fingerprints": Key(check=_ingredients),
-        "check.include": Key(check=_texts),
-        "check.exclude": Key(check=_texts),
+        "check.include": Key(check=_item_patterns),
+        "check.exclude": Key(check=_item_patterns),
         "check.parameters": Key(check=_CHECKED_AS),
         "check.attributes": Key(check=_CHECKED_AS),
         "check.vectors": Key(check=_flag),

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,14 +155,24 @@ def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tu
             files.append(path)
             first = relative(path, wish.folder)
     words.append(first)
-    for index, word in enumerate(rest):
-        path = wish.base / word
-        if first == PYTHON and index == 0 and not word.startswith("-") and not path.is_file():
-            return (), (), word
+    for before, word in pairwise([first, *rest]):
+        is_library = before == "-l" and "/" in word
+        path = _library(wish.base / word, mode) if is_library else wish.base / word
+        needed = is_library or (before == PYTHON and not word.startswith("-"))
+        if needed and not path.is_file():
+            return (), (), os.path.relpath(path, wish.base)
         if path.is_file():
             files.append(path)
         words.append(_seen_from(path, wish.folder) if not word.startswith("-") and path.exists() else word)
     return tuple(words), tuple(files), ""
+
+
+def _library(path: Path, mode: str) -> Path:
+    """Return what OMNeT++ loads for `-l path`: a name with a dot as it is, others completed (src/envir/fsutils.cc)."""
+    if "." in path.name:
+        return path
+    files = [path.with_name(f"lib{path.name}{_SUFFIX[mode]}{suffix}") for suffix in _LIBRARY_SUFFIXES]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def _seen_from(path: Path, folder: Path) -> str:
@@ -190,7 +201,9 @@ def relative(path: Path, folder: Path) -> str:
 
 def _built_program(wish: ProgramWish) -> Program:
     tried: list[str] = []
+    promised: list[str] = []
     for place in _places(wish.folder, wish.top):
+        has_makefile = (place / "Makefile").is_file()
         for mode in wish.modes:
             for path in _built_files(place, mode):
                 words = _start(path, wish.folder, mode)
@@ -203,7 +216,9 @@ def _built_program(wish: ProgramWish) -> Program:
                         mode=mode,
                         reason="built here" if place == wish.folder else f"built in {relative(place, wish.folder)}",
                     )
-                tried.append(os.path.relpath(path, wish.folder))
+                (promised if has_makefile else tried).append(os.path.relpath(path, wish.folder))
+    # What a Makefile names is what people know.
+    tried = [path for path in dict.fromkeys((*promised, *tried)) if not path.endswith(".dylib")]
     shown = ", ".join(tried[:4]) + (f" and {len(tried) - 4} more" if len(tried) > 4 else "")
     raise ProgramMissingError(
         f"no program simulates the ini files in {wish.folder}: there is no {shown}", advice=_how_to_build(wish)
@@ -223,9 +238,13 @@ def _how_to_build(wish: ProgramWish) -> str:
     if wish.project.build:
         return f"Build it: {shlex.join(wish.project.build)}"
     command = f"make MODE={wish.mode or 'release'}"
-    if not (wish.folder / "Makefile").is_file():
+    place = next((place for place in _places(wish.folder, wish.top) if (place / "Makefile").is_file()), None)
+    if place is None:
         command = f"opp_makemake -f --deep && {command}"
-    return f"Build it there ({command}), or name one in an {FILE_NAME}: program = [...]"
+    elif place != wish.folder:
+        command += f" -C {os.path.relpath(place, wish.folder)}"
+    top = "" if wish.top is None else f" Folders above {wish.top} were not looked at."
+    return f"Build it there ({command}), or name one in an {FILE_NAME}: program = [...]{top}"
 
 
 def _places(folder: Path, top: Path | None) -> Iterator[Path]:
@@ -280,9 +299,13 @@ def _ned_path(place: Path, folder: Path) -> tuple[str, ...]:
             return tuple(os.path.relpath(part, folder) for part in parts if part.is_dir())
     if place == folder:
         return ()
+    # The root of the ini file's own NED files: the highest folder that says so; those below need not.
     own = folder
-    while (own.parent / "package.ned").is_file() and own.parent not in {place, place.parent}:
-        own = own.parent
+    for above in folder.parents:
+        if above in {place, place.parent}:
+            break
+        if (above / "package.ned").is_file():
+            own = above
     if place in own.parents:
         return (os.path.relpath(place, folder),)
     return (os.path.relpath(own, folder), os.path.relpath(place, folder))

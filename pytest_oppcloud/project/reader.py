@@ -24,6 +24,8 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "oppcloud.toml"
+#: What lies at the top of a project: our own file, those of OMNeT++'s IDE, a repository.
+_PROJECT_MARKS = (FILE_NAME, ".oppbuildspec", ".nedfolders", ".git")
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+(?:\][^\]]+)*?)\s*\]\]?\s*(?:#.*)?")
 _ASSIGNMENT = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'|\s*\.\s*)+?)\s*=""")
@@ -42,6 +44,17 @@ def find_project_file(folder: Path, top: Path | None = None) -> Path | None:
         if place == top:
             return None
     return None
+
+
+def top_folder(root: Path) -> Path:
+    """Return the folder of the project that `root` is a part of: the nearest with a mark of one, else `root` itself.
+
+    For those who start in a folder of an OMNeT++ project that pytest has no settings for.
+    """
+    for place in (root, *root.parents):
+        if any((place / mark).exists() for mark in _PROJECT_MARKS):
+            return place
+    return root
 
 
 def read_project(file: Path) -> Project:
@@ -63,10 +76,20 @@ def read_project(file: Path) -> Project:
             'config holds tables, as [config."Pure*"]', file=str(file), line=lines.get(("config",)), advice=_advice("")
         )
     general = dict(_entries(file, data, (), lines))
+    _check_that_it_exists(file, general.get("files.extra"))
     tables = tuple(
         (pattern, dict(_entries(file, table, ("config", pattern), lines))) for pattern, table in configs.items()
     )
     return Project(file=file, general=general, configs=tables)
+
+
+def _check_that_it_exists(file: Path, extra: Entry | None) -> None:
+    """Check `files.extra`: a worker alone would miss what is not there, and tell it in the words of the simulation."""
+    if extra is None:
+        return
+    for item in extra.value:
+        if not (file.parent / item).exists():
+            raise SettingsError(f"files.extra: there is no {item!r}", file=str(file), line=extra.line)
 
 
 def _entries(

@@ -9,6 +9,10 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_oppcloud.inifile import DEFAULT_VERSION, VERSIONS, Version
+
+from .keys import override
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -51,8 +55,7 @@ class RunSettings:
     @property
     def overrides(self) -> tuple[tuple[str, str], ...]:
         """What `arguments` override in the ini file, the words of the form `--KEY=VALUE`, as (key, value)."""
-        pairs = (word[2:].partition("=") for word in self.arguments if word.startswith("--"))
-        return tuple((key, value) for key, _, value in pairs)
+        return tuple(override(word) for word in self.arguments if word.startswith("--"))
 
     @property
     def other_arguments(self) -> tuple[str, ...]:
@@ -88,6 +91,12 @@ class Project:
     def extra_options(self) -> tuple[str, ...]:
         """Options of ini files that the model's library registers."""
         return self._value("extra_options")
+
+    @property
+    def version(self) -> Version:
+        """The version of OMNeT++ whose rules ini files are read by."""
+        entry = self.general.get("omnetpp")
+        return DEFAULT_VERSION if entry is None else VERSIONS[entry.value]
 
     @property
     def files_include(self) -> tuple[str, ...]:

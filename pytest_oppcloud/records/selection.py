@@ -40,6 +40,12 @@ class ItemPattern:
         _compiled(self.module)
         _compiled(_undotted(self.name))
 
+    @classmethod
+    def read(cls, text: str) -> ItemPattern:
+        """Read "MODULE NAME"; without a name it is for all names. Raise `PatternError`."""
+        module, _, name = text.partition(" ")
+        return cls(module=module, name=name.strip() or "**")
+
     def matches(self, module: str, name: str) -> bool:
         """Tell whether both patterns match."""
         return _compiled(self.module).matches(module) and _compiled(_undotted(self.name)).matches(name)

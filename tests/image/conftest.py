@@ -367,11 +367,9 @@ StartWorker = Callable[..., str]
 def start_worker(fresh: Containers, queue: Queue) -> StartWorker:
     """Give what starts a confined worker, waits until it serves the queue, and returns the container's name."""
 
-    def start(image: str, *, slots: int = 2, url_in_environment: bool = False) -> str:
-        given = [f"--env=OPPCLOUD_REDIS_URL={queue.url}"] if url_in_environment else []
-        address = [] if url_in_environment else ["-u", queue.url]
+    def start(image: str, *, slots: int = 2) -> str:
         name = f"oppcloud-test-{len(fresh.started)}"
-        fresh.start(name, image, *address, "-n", str(slots), options=[*HARDENED, *given])
+        fresh.start(name, image, "-n", str(slots), options=[*HARDENED, f"--env=OPPCLOUD_REDIS_URL={queue.url}"])
         eventually(lambda: fresh.health(name)[0] == 0)
         return name
 
@@ -405,13 +403,13 @@ def start_campaign(tmp_path: Path, queue: Queue) -> Iterator[StartCampaign]:
     """Give what starts a campaign on the examples."""
     started: list[Campaign] = []
 
-    def start(*arguments: str, url: str = queue.url, folder: Path = ROOT / "example_sims") -> Campaign:
+    def start(*arguments: str, url: str = queue.url, key: str = "", folder: Path = ROOT / "example_sims") -> Campaign:
         report = tmp_path / "report.xml"
         command = [sys.executable, "-m", "pytest", "--oppcloud", f"--junitxml={report}", "-q", "-p", "no:cacheprovider"]
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=folder,
-            env={**os.environ, "OPPCLOUD_REDIS_URL": url},
+            env={**os.environ, "OPPCLOUD_REDIS_URL": url, "OPPCLOUD_KEY": key},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

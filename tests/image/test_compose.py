@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from oppcloud_worker.signing import ClusterKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PROJECT = "oppcloud-test"
 #: As `openssl rand -hex 24` makes them.
+KEY = ClusterKey.generate().to_text()
 PASSWORD = "0123456789abcdef" * 3
 
 
@@ -90,6 +92,7 @@ def built(containers: Containers, plain_base: str, redis_image: str) -> Compose:
         command=_command(containers),
         variables={
             "REDIS_PASSWORD": PASSWORD,
+            "OPPCLOUD_KEY": KEY,
             "REDIS_IMAGE": redis_image,
             "WORKER_IMAGE": "localhost/oppcloud-test-compose-worker:1",
             "DASHBOARD_IMAGE": "localhost/oppcloud-test-compose-dashboard:1",
@@ -115,8 +118,9 @@ def compose(containers: Containers, built: Compose) -> Iterator[Compose]:
         containers.call("rm", "--force", "--volumes", name, check=False)
 
 
-def test_without_a_password_nothing_starts(compose: Compose) -> None:
-    done = compose.call("up", "--detach", without="REDIS_PASSWORD")
+@pytest.mark.parametrize("secret", ["REDIS_PASSWORD", "OPPCLOUD_KEY"])
+def test_without_its_secrets_nothing_starts(compose: Compose, secret: str) -> None:
+    done = compose.call("up", "--detach", without=secret)
 
     assert done.returncode != 0
     assert "is not set; the first lines of docker-compose.yaml tell how" in done.stdout + done.stderr
@@ -130,7 +134,7 @@ def test_three_workers_run_a_campaign(
     with redis.Redis.from_url(url) as connection:
         eventually(lambda: connection.scard("oppcloud:slots:oppcloud") == 3)
 
-    results = start_campaign("--opp-program=engine", url=url).results()
+    results = start_campaign("--opp-program=engine", url=url, key=KEY).results()
 
     hosts = {properties["host"] for properties in results.values()}
     assert len(results) > 10

@@ -91,7 +91,7 @@ def test_health_check_fails_without_a_queue(fresh: Containers, image: str) -> No
 def test_init_process_hides_the_address_in_its_environment(
     fresh: Containers, image: str, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(image, url_in_environment=True)
+    worker = start_worker(image)
 
     # What a simulation would be allowed to: the same user, another process.
     environment = fresh.execute(worker, "cat", "/proc/1/environ")

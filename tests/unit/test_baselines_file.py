@@ -173,7 +173,7 @@ def test_another_damaged_run_keeps_its_bytes() -> None:
     [
         ("oppcloud-baselines 1\n", "oppcloud-baselines 2\n", r"baselines of format 2, .* reads format 1"),
         ("oppcloud-baselines 1\n", "\ufeffoppcloud-baselines 1\n", r"not a file of baselines"),
-        ("oppcloud-baselines 1\n", "oppcloud-baselines 1\r\n", r"not a file of baselines|carriage return"),
+        ("oppcloud-baselines 1\n", "oppcloud-baselines 1\r\n", r":1: a carriage return"),
         ("mode release\n", "mode debug\n", r"not those that were recorded"),
         ("mode release\n", "mode release\r\n", r"carriage return"),
         ("sim-time-limit 3600s\n", "sim-time-limit 360s\n", r"not those that were recorded"),
@@ -183,7 +183,7 @@ def test_another_damaged_run_keeps_its_bytes() -> None:
         ("=1 numHosts=10 #1\n", "=1 numHosts=10 #0\n", r"a second baseline of .* the first is in line 14"),
         ("=1 numHosts=10 #1\n", "=1 numHosts=10\n", r"not a heading"),
         ("run PureAloha iaMean=1 numHosts=10 #1\n", "run PureAloha numHosts=10 iaMean=1 #1\n", r"should read"),
-        ("3600s\n\nrun", "3600s\n\n\nrun", r":14: an empty line too many"),
+        ("3600s\n\nrun", "3600s\n\n\nrun", r":14: an empty line too many\nRemove it"),
         ("3\n\nrun PureAloha", "3\nrun PureAloha", r":29: a heading without an empty line before it"),
         ("\n\nmade-with", "\nmade-with", r":2: an empty line was expected"),
         ("run PureAloha iaMean=1 numHosts=10 #0\n", "settings ff\n", r":14: the lines below are not those"),

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from oppcloud_worker import __version__
 
 from pytest_oppcloud.cli import main
 
@@ -124,6 +125,11 @@ def test_mistakes_on_the_command_line(arguments: list[str], words: str, capsys: 
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
     assert "usage: oppcloud" in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pytest-oppcloud {__version__}\n"
 
 
 def test_the_command_does_without_pytest(ini: str) -> None:

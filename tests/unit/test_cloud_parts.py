@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oppcloud_worker import __main__ as command
 from oppcloud_worker import settings
+from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import PROTOCOL, RunRequest
-from oppcloud_worker.remote.connection import redacted
+from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
 from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
 from oppcloud_worker.wire import MessageError
@@ -31,6 +32,16 @@ REQUEST = RunRequest(name="n", program=("p",), arguments=("a",), directory="/", 
         ("rediss://user:secret@host:1/2", "rediss://user:***@host:1/2"),
         ("redis://user:se:cret@host", "redis://user:***@host"),
         ("unix:///tmp/s?password=secret&db=1", "unix:///tmp/s"),
+        ("unix:///tmp/a@b", "unix:///tmp/a@b"),
+        ("garbage", "(not a URL of a Redis server)"),
+        # Passwords with characters that a URL holds only as %2F, %23, %3F: they end the host.
+        ("redis://:sec/ret@host/0", "redis://***@host/0"),
+        ("redis://user:12/sec@ret@host:1/0", "redis://***@host:1/0"),
+        ("redis://:sec#ret@host", "redis://***@host"),
+        ("redis://:sec?ret@host", "redis://***@host"),
+        ("redis://:se[cret@host", "redis://***@host"),
+        ("unix://:sec/ret@/tmp/s", "unix://***@/tmp/s"),
+        ("user:secret@host", "(not a URL of a Redis server)"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
@@ -40,6 +51,33 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 @given(st.text(st.characters(exclude_characters="/?#@[]:%"), min_size=1))
 def test_no_password_is_ever_shown(password: str) -> None:
     assert redacted(f"redis://user:{password}@host/0") == "redis://user:***@host/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret/x@host/0",
+        "redis://:12/secret@host/0",
+        "redis://:secret#x@host/0",
+        "redis://:se[cret@host/0",
+        "redis://:x@host:secret/0",
+        "secret",
+    ],
+)
+def test_a_url_that_cannot_be_understood_is_refused_without_quoting_it(url: str) -> None:
+    with pytest.raises(ValueError, match="redis://, rediss:// or unix:// was expected") as refusal:
+        connect(url)
+
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("slots", ["0", "-1", "two"])
+def test_how_many_slots_a_worker_cannot_have(slots: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.parser().parse_args([f"--slots={slots}"])
+
+    assert end.value.code == 2
+    assert f"a whole number of at least 1 was expected, found '{slots}'" in capsys.readouterr().err
 
 
 def test_a_ticket_survives_the_way() -> None:
@@ -119,7 +157,7 @@ def test_the_quota_of_a_container_bounds_the_cores(
 def test_all_options_are_documented(pytester: pytest.Pytester) -> None:
     options = set(re.findall(r"--oppcloud[a-z-]*", pytester.runpytest_inprocess("--help").stdout.str()))
 
-    assert len(options) == 6
+    assert len(options) == 8
     for option in options:
         assert f"`{option}" in DOCUMENTATION
 

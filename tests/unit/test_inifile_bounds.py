@@ -134,6 +134,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_ini(tmp_path / ("x" * 5000))
 
 
+def test_a_file_that_is_not_there_is_told_where_it_is_included(tmp_path: Path) -> None:
+    (tmp_path / "more.ini").write_text("# a comment\n\ninclude none.ini\n")
+    with pytest.raises(IniError, match=r"Cannot open ini file 'none.ini'") as caught:
+        read(tmp_path, "include more.ini\n")
+    assert (caught.value.file, caught.value.line) == (str(tmp_path / "more.ini"), 3)
+    with pytest.raises(IniError) as caught:
+        read_ini(tmp_path / "none.ini")
+    assert (caught.value.file, caught.value.line) == (str(tmp_path / "none.ini"), None)
+
+
 def test_long_chains_of_sections(tmp_path: Path) -> None:
     text = "".join(f"[S{i}]\nextends = S{i - 1}\n" for i in range(1, 1000))
     assert len(read(tmp_path, "[S0]\n" + text).chain("S999")) == 1000

@@ -14,6 +14,7 @@ from pytest_oppcloud.project import (
     RunSettings,
     find_program,
     read_project,
+    top_folder,
 )
 
 if TYPE_CHECKING:
@@ -130,6 +131,33 @@ def test_a_program_in_src_beside_simulations(tmp_path: Path) -> None:
     assert program.ned_path == ("..", "../../src")
 
 
+def test_folders_in_between_need_no_package_file(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="model")
+    executable(tmp_path / "src" / "model")
+    folder = tmp_path / "simulations" / "study" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "simulations" / "package.ned").touch()
+    assert built(folder, top=tmp_path).ned_path == ("../..", "../../../src")
+
+
+def test_what_a_makefile_would_build_is_told_first(tmp_path: Path) -> None:
+    makefile(tmp_path / "src", name="model")
+    folder = tmp_path / "simulations"
+    folder.mkdir()
+    with pytest.raises(ProgramMissingError, match=r"there is no \.\./src/model_dbg, ") as caught:
+        built(folder, mode="debug", top=tmp_path)
+    assert "make MODE=debug -C ../src" in caught.value.advice
+    assert f"Folders above {tmp_path} were not looked at" in caught.value.advice
+
+
+@pytest.mark.parametrize("mark", ["oppcloud.toml", ".oppbuildspec", ".nedfolders", ".git"])
+def test_the_top_of_a_project(tmp_path: Path, mark: str) -> None:
+    folder = tmp_path / "project" / "simulations" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "project" / mark).touch()
+    assert top_folder(folder) == tmp_path / "project"
+
+
 def test_a_static_library_is_no_program(tmp_path: Path) -> None:
     makefile(tmp_path, name="$(LIB_PREFIX)x", target="$(TARGET_NAME).a")
     (tmp_path / "libx.a").touch()
@@ -196,6 +224,25 @@ def test_debug_mode_of_a_named_program(tmp_path: Path) -> None:
     assert named(tmp_path, 'program = "./a"\n').words == ("./a",)
     with pytest.raises(ProgramMissingError, match="a_dbg"):
         named(tmp_path, 'program = "./a"\n', mode="debug")
+
+
+def test_a_named_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As OMNeT++ completes the name after -l, so that the library is found from the ini file's folder, and travels.
+    executable(tmp_path / "bin" / "opp_run")
+    executable(tmp_path / "bin" / "opp_run_dbg")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    text = 'program = "opp_run -l src/INET"\n'
+    with pytest.raises(ProgramMissingError, match=r"exists: src/libINET\.so, src/libINET_dbg\.so"):
+        named(tmp_path, text)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "libINET.so").touch()
+    program = named(tmp_path, text)
+    assert program.words == ("opp_run", "-l", "src/libINET.so")
+    assert program.files == (tmp_path / "src" / "libINET.so",)
+    (tmp_path / "src" / "libINET_dbg.so").touch()
+    assert named(tmp_path, text, mode="debug").words == ("opp_run_dbg", "-l", "src/libINET_dbg.so")
+    assert named(tmp_path, 'program = "opp_run -l src/libINET.so"\n').words == program.words
+    assert named(tmp_path, 'program = "opp_run -l INET"\n').words == ("opp_run", "-l", "INET")
 
 
 def test_a_name_without_a_settings_file(tmp_path: Path) -> None:

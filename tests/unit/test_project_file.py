@@ -27,12 +27,13 @@ ned_path = [".", "../common"]
 mode = "debug"
 build = ["make", "-j2"]
 extra_options = ["rng-grouping"]
+omnetpp = "6.2"
 environment = { A = "1" }
 
 [files]
 include = ["*.ned"]
 exclude = ["*.tmp"]
-extra = ["../lib"]
+extra = [".."]
 
 [limits]
 timeout = "1.5min"
@@ -61,7 +62,7 @@ relative = 1e-9
     assert settings.arguments == ("-x", "a.b")
     assert settings.ned_path == (".", "../common")
     assert (settings.mode, found.build, settings.environment) == ("debug", ("make", "-j2"), {"A": "1"})
-    assert (found.files_include, found.files_exclude, found.files_extra) == (("*.ned",), ("*.tmp",), ("../lib",))
+    assert (found.files_include, found.files_exclude, found.files_extra) == (("*.ned",), ("*.tmp",), ("..",))
     assert (settings.limits_timeout, settings.limits_sim_time_limit) == (90.0, "2h 30min")
     assert (settings.limits_cpu_time, settings.limits_memory) == (1, 2 * 2**30)
     assert (settings.limits_file_size, settings.limits_output) == (1000, 1000)
@@ -94,11 +95,13 @@ def test_alternatives_of_a_program(tmp_path: Path, text: str, names: list[str], 
     [
         ("\nprogramm = 'x'\n", 2, "unknown key 'programm'"),
         ("[limits]\n# a comment\ntimeouts = 3\n", 3, "unknown key 'limits.timeouts'"),
+        ("[files]\nextra = ['.', 'gone']\n", 2, "files.extra: there is no 'gone'"),
         ("mode = 'release'\n[nonsense]\nx = 1\n", 2, "unknown key 'nonsense'"),
         ("mode = 'fast'\n", 1, "one of 'release', 'debug' was expected, found 'fast'"),
         ("limits.timeout = true\n", 1, 'a number was expected, or a string as "1.5min", found True'),
         ("\n\narguments = 'one'\n", 3, 'a list of strings was expected, as in ["a", "b"], found \'one\''),
-        ("arguments = ['-x', 'a', '--num-rngs', '3']\n", 1, 'one word, as "--num-rngs=3"'),
+        ("arguments = ['-x', 'a', '--num-rngs', '3']\n", 1, "KEY=VALUE was expected"),
+        ("arguments = ['--result-dir=x']\n", 1, "result-dir is given to each run and cannot be overridden"),
         ("arguments = ['-fmore.ini']\n", 1, "expected to be left out"),
         ("program = []\n", 1, "at least one program was expected"),
         ('program = "./a \'b"\n', 1, "a command was expected"),
@@ -107,6 +110,12 @@ def test_alternatives_of_a_program(tmp_path: Path, text: str, names: list[str], 
         ("[[check.tolerances]]\nname = 'x'\n", 1, "absolute, relative or both"),
         ("[[check.tolerances]]\nabsolut = 1\n", 1, "unknown key 'absolut' in a tolerance"),
         ("[[check.tolerances]]\nabsolute = -1\n", 1, "not negative"),
+        (
+            "[[check.tolerances]]\nmodule = 'a{b'\nabsolute = 1\n",
+            1,
+            "a pattern was expected, and 'a{b' is none (Unmatched",
+        ),
+        ("[check]\nexclude = ['**.queue', '** x{']\n", 2, "a pattern was expected, and '** x{' is none"),
         ("skip = 'because'\n", 1, "'skip' belongs in a table as [config.\"Pure*\"]"),
         ("[config.A]\n\nskip = 3\n", 3, "skip: a string was expected, found 3"),
         ("[config.'A*'.check]\n\n\nvectors = 1\n", 4, "check.vectors: true or false was expected, found 1"),
@@ -121,6 +130,11 @@ def test_a_mistake_names_file_and_line(tmp_path: Path, text: str, line: int, mes
     assert message in caught.value.message
     assert caught.value.line == line
     assert caught.value.file == str(tmp_path / "oppcloud.toml")
+
+
+def test_a_set_in_a_pattern_may_hold_a_blank(tmp_path: Path) -> None:
+    (rule,) = project(tmp_path, "[[check.tolerances]]\nname = 'a{ b}c'\nabsolute = 1\n").settings("A").check_tolerances
+    assert rule.name == "a{ b}c"
 
 
 def test_an_unknown_key_lists_the_known_ones(tmp_path: Path) -> None:

@@ -9,15 +9,23 @@ import sys
 from pathlib import Path
 
 from . import __version__
+from .address import CA_VARIABLE, AddressError, check, has_password, redis_url
+from .confinement import close_to_others
+from .messages import Limits
 from .remote.keys import DEFAULT_QUEUE
 from .remote.pool import Pool, PoolSettings
 from .settings import URL_VARIABLE, available_cores
+from .signing import KEY_FILE_VARIABLE, KEY_VARIABLE, ClusterKey, KeyUnusableError, read_key
+
+#: Enough for every simulation, and few enough for the machine.
+_PROCESSES = 512
+_GIB = 1024**3
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 was expected, found {text!r}")
     return value
 
 
@@ -36,9 +44,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "-u",
         "--url",
-        default=os.environ.get(URL_VARIABLE),
-        help=f"URL of the Redis server, such as redis://host:6379/0; better given as {URL_VARIABLE} when it holds a "
-        "password, as everybody on this machine can read command lines",
+        help=f"URL of the Redis server, such as rediss://host:6379/0 (default: {URL_VARIABLE}); one with a password "
+        "is taken from there only, as everybody on this machine can read command lines",
+    )
+    result.add_argument(
+        "--key-from-stdin",
+        action="store_true",
+        help="read the cluster key from the first line of standard input, for programs that start a worker "
+        f"(default: {KEY_FILE_VARIABLE} or {KEY_VARIABLE})",
     )
     result.add_argument(
         "--queue", default=DEFAULT_QUEUE, metavar="NAME", help="name of the queue (default: %(default)s)"
@@ -64,6 +77,22 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--cache-limit", type=float, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
     )
+    bounds = result.add_argument_group(
+        "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
+    )
+    bounds.add_argument(
+        "--limit-processes",
+        type=int,
+        default=_PROCESSES,
+        metavar="N",
+        help="processes at a time (default: %(default)s)",
+    )
+    for name, what in (("memory", "memory"), ("file-size", "size of one file")):
+        bounds.add_argument(f"--limit-{name}", type=float, default=0, metavar="GIB", help=f"{what} (default: no limit)")
+    for name, what in (("time", "wall-clock time"), ("cpu-time", "CPU time of one process")):
+        bounds.add_argument(
+            f"--limit-{name}", type=int, default=0, metavar="SECONDS", help=f"{what} (default: no limit)"
+        )
     result.add_argument(
         "--until-stdin-closes",
         action="store_true",
@@ -73,23 +102,51 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _key_from_stdin() -> ClusterKey:
+    """Read the key from the first line of standard input, and not more than that; raise `KeyUnusableError`."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return ClusterKey.from_text(line.decode("ascii", "replace"))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a worker; return its exit code."""
     if sys.platform == "win32":
         sys.exit("oppcloud-worker needs Linux or macOS")
     command = parser()
     options = command.parse_args(arguments)
-    if not options.url:
-        command.error(f"no queue: give --url or set {URL_VARIABLE}")
+    close_to_others()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO)
-    # Simulations and slots must not find the password in their environment.
-    os.environ.pop(URL_VARIABLE, None)
+    try:
+        if options.url and has_password(options.url):
+            command.error(f"a password in --url can be read by everybody on this machine: set {URL_VARIABLE} instead")
+        url = redis_url(os.environ, options.url)
+        if not url:
+            command.error(f"no queue: give --url or set {URL_VARIABLE}")
+        key = _key_from_stdin() if options.key_from_stdin else read_key(os.environ)
+        note = check(url, signed=key is not None, environment=os.environ)
+    except (AddressError, KeyUnusableError) as error:
+        command.error(str(error))
+    if note:
+        logging.getLogger("oppcloud_worker").warning("%s", note)
+    # Slots are told on a pipe.
+    for name in (URL_VARIABLE, CA_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE):
+        os.environ.pop(name, None)
     settings = PoolSettings(
-        url=options.url,
+        url=url,
+        key=key,
         queue=options.queue,
         slots=options.slots,
         cache=str(options.cache.absolute()),
-        cache_limit=int(options.cache_limit * 1024**3),
+        cache_limit=int(options.cache_limit * _GIB),
+        bounds=Limits(
+            timeout=options.limit_time,
+            cpu_time=options.limit_cpu_time,
+            file_size=int(options.limit_file_size * _GIB),
+            processes=options.limit_processes,
+            tree_memory=int(options.limit_memory * _GIB),
+        ),
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )

@@ -40,6 +40,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 #: The kernel's preferred victim when memory runs short is the simulation, not the worker beside it.
 _OOM_SCORE = b"500"
 _LINUX = sys.platform == "linux"
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+#: Of root's rights: to read everything, to load modules, raw devices, to trace others, to administrate, to reboot, to
+#: look in by way of performance counters, kernel programs and checkpoints.
+_CAPABILITIES = (2, 16, 17, 19, 21, 22, 38, 39, 40)
+#: Seconds between two looks at what a whole tree uses.
+_LOOK = 0.25
 #: What a terminal, a shell or a service manager may send to us; only the pipe counts.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
@@ -117,7 +124,7 @@ class Job:
         self.status: int | None = None
         self.cpu = 0.0
         self.peak = 0
-        #: Why we ended it: "", "stop" or "timeout".
+        #: Why we ended it: "", "stop", "timeout", or the limit of the tree that was passed.
         self.ended_by = ""
         #: Process groups that are known to belong to it; only where ps is used.
         self.groups: set[int] = set()
@@ -158,6 +165,8 @@ class Job:
                 signal.signal(number, signal.SIG_DFL)
             phase = "limit"
             self._set_limits()
+            if self.order["confined"] and _LINUX:
+                _confine()
             phase = "directory"
             os.chdir(self.order["directory"])
             phase = "program"
@@ -209,6 +218,14 @@ class Job:
             os.killpg(self.pid, number)
 
 
+def _confine() -> None:
+    """Give up what no simulation needs: more rights through a program, and as root those to look into others."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if os.geteuid() == 0:
+        for capability in _CAPABILITIES:
+            _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
 def _limit(kind: int, soft: int, hard: int) -> None:
     """Set a limit, but never above the one that holds for the guardian itself."""
     _, highest = resource.getrlimit(kind)
@@ -236,9 +253,9 @@ class Supervisor:
     def serve(self) -> None:
         """Serve until the other end closes.
 
-        A job is an object with `command`, `directory`, `environment`, `limits` (cpu_time, memory, file_size),
-        `timeout` (seconds or 0), `grace` (seconds between SIGTERM and SIGKILL) and `mark`; words, names and values
-        are bytes, the mark is text.
+        A job is an object with `command`, `directory`, `environment`, `limits` (cpu_time, memory, file_size,
+        processes, tree_memory), `confined`, `timeout` (seconds or 0), `grace` (seconds between SIGTERM and SIGKILL)
+        and `mark`; words, names and values are bytes, the mark is text.
         """
         while True:
             for message, descriptors in self._control.receive():
@@ -273,8 +290,16 @@ class Supervisor:
     def _watch(self, job: Job, begin: float) -> None:
         """Wait until the program has ended, end it when asked to or when its time is up."""
         deadline = begin + job.order["timeout"] if job.order["timeout"] else None
+        limits = job.order["limits"]
+        bounded = not self._use_ps and bool(limits["processes"] or limits["tree_memory"])
         while job.reap() and job.status is None:
             now = time.monotonic()
+            passed = _passed(limits) if bounded and now >= begin + _LOOK else ""
+            if passed:
+                # At once and without a warning: what grows without bounds would use the time to grow.
+                job.ended_by = job.ended_by or passed
+                self._end_the_rest(job)
+                return
             if deadline is not None and now >= deadline:
                 if job.ended_by:
                     self._end_the_rest(job)
@@ -284,6 +309,8 @@ class Supervisor:
                 job.signal_group(signal.SIGTERM)
                 job.signal_group(signal.SIGCONT)
             patience = None if deadline is None else max(0.0, deadline - now) * 1000 + 1
+            if bounded:
+                patience = _LOOK * 1000 if patience is None else min(patience, _LOOK * 1000)
             if self._wait(patience) and not job.ended_by:
                 job.ended_by = "stop"
                 deadline = time.monotonic() + job.order["grace"]
@@ -354,6 +381,45 @@ def _by_proc() -> set[int]:
             if state not in {b"Z", b"X"}:
                 parents[int(name)] = int(parent)
     return _below(parents, {os.getpid()})
+
+
+def _passed(limits: dict[str, int]) -> str:
+    """Return which limit of the whole tree is passed, "" for none."""
+    tree = _by_children()
+    if limits["processes"] and len(tree) > limits["processes"]:
+        return "processes"
+    if limits["tree_memory"] and sum(map(_own_memory, tree)) > limits["tree_memory"]:
+        return "tree_memory"
+    return ""
+
+
+def _by_children() -> set[int]:
+    """Return all descendants of this process, as they tell of their children: cheaper than to look at all there are."""
+    found: set[int] = set()
+    new = [os.getpid()]
+    while new:
+        pid = new.pop()
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # no pathlib here
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                    children = set(map(int, file.read().split())) - found
+                found |= children
+                new += children
+        except OSError:
+            if not new and not found:
+                # A kernel that does not tell.
+                return _by_proc()
+    return found
+
+
+def _own_memory(pid: int) -> int:
+    """Return the bytes of memory that a process shares with nobody, 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+            _, resident, shared = map(int, file.read().split()[:3])
+    except OSError:
+        return 0
+    return (resident - shared) * resource.getpagesize()
 
 
 def by_ps(mark: str, groups: set[int]) -> set[int]:

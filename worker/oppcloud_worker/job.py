@@ -7,21 +7,26 @@ wants the outcome) comes from the `Host` that the slot gives with `serve`; so th
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from . import simulation
+from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
+from .signing import RefusedError, verify_ticket
 from .store import ContentError
-from .ticket import Ticket, VersionMismatchError
+from .ticket import Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
+    from .messages import Limits
+    from .signing import ClusterKey, Proof
     from .supervision import Stop
 
 _log = logging.getLogger("oppcloud_worker")
@@ -34,8 +39,15 @@ class Host(Protocol):
     scratch: Path
     #: Ends the simulation of the current run when it is set.
     stop: Stop
+    #: What no run may exceed, whatever it asks for.
+    bounds: Limits
+    #: What tickets must be signed with; None: anybody's are served.
+    cluster_key: ClusterKey | None
 
-    def content(self, digest: str) -> AbstractContextManager[Path]:
+    def admit(self, proof: Proof) -> None:
+        """Take note of a verified ticket; raise `RefusedError` if it was served before."""
+
+    def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
 
     def begin(self, ticket: Ticket) -> bool:
@@ -76,13 +88,17 @@ def run(payload: object) -> dict[str, object]:
     started = time.monotonic()
     refusal: RunOutcome | None = None
     try:
-        ticket = Ticket.from_json(payload)
+        ticket = _trusted(payload, host)
     except VersionMismatchError as error:
         ticket = _unreadable(payload)
         refusal = RunOutcome(cause=Cause.VERSION_MISMATCH, message=str(error))
     except MessageError as error:
         ticket = _unreadable(payload)
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=str(error))
+    except RefusedError as error:
+        ticket = _unreadable(payload)
+        _log.error("refused to run %s: %s", ticket.job_id, error)
+        refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=f"the worker refused the request: {error}")
     if not host.begin(ticket):
         return {"cause": "unwanted"}
     outcome = refusal or _outcome(ticket, host)
@@ -90,8 +106,20 @@ def run(payload: object) -> dict[str, object]:
     return {"cause": outcome.cause.text, "message": outcome.message[:200], "wall_time": outcome.wall_time}
 
 
+def _trusted(payload: object, host: Host) -> Ticket:
+    """Return the ticket from somebody who holds the key; nothing of it is looked at before that is known."""
+    body, proof = verify_ticket(check_version(payload), host.cluster_key)
+    ticket = Ticket.from_json(body)
+    if proof is not None:
+        host.admit(proof)
+    return ticket
+
+
 def _unreadable(payload: object) -> Ticket:
-    """Return as much of a ticket as an answer needs; raise `MessageError` where nobody can be answered."""
+    """Return as much of a ticket as an answer needs; raise `MessageError` where nobody can be answered.
+
+    Nothing of what was asked for is in it: whatever becomes of it, it runs nothing.
+    """
     fields = payload if isinstance(payload, dict) else {}
     session, name, queue, attempt = (fields.get(key) for key in ("session", "run", "queue", "attempt"))
     if not (isinstance(session, str) and isinstance(name, str) and isinstance(queue, str)):
@@ -108,12 +136,15 @@ def _unreadable(payload: object) -> Ticket:
 
 def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
     """Run the simulation where its content is, and store its files."""
-    request = ticket.request
+    request = replace(ticket.request, limits=ticket.request.limits.within(host.bounds))
     try:
-        with nullcontext() if request.content is None else host.content(request.content) as content:
+        with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
-                outcome = simulation.execute(request, directory, content=content, stop=host.stop)
+                environment = without_secrets(os.environ)
+                outcome = simulation.execute(
+                    request, directory, content=content, environment=environment, confined=True, stop=host.stop
+                )
                 return host.keep_results(ticket, outcome)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)

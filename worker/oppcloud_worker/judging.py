@@ -16,7 +16,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .messages import Cause, RecordedValue, RunRequest
+from .messages import Cause, Limits, RecordedValue, RunRequest
 from .results import ResultError, RunRecord, read_results
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _check_signals(request: RunRequest, end: ProcessEnd, stdout: Console, stderr
     where = f"; last seen at {stdout.last_status}" if stdout.last_status else ""
     if end.ended_by == "stop":
         raise _RedError(Cause.STOPPED, f"stopped after {end.wall_time:.1f} s{where}")
+    _check_tree(request.limits, end.ended_by)
     if end.ended_by == "timeout":
         raise _RedError(Cause.TIMEOUT, f"no end within {request.limits.timeout:g} s{where}")
     if end.exit_code is None:
@@ -126,6 +127,16 @@ def _check_signals(request: RunRequest, end: ProcessEnd, stdout: Console, stderr
     if number == signal.SIGABRT and loader and not stdout.size:
         raise _RedError(Cause.PROGRAM_MISSING, loader[0])
     raise _RedError(Cause.CRASH, f"ended by {_signal_name(number)}{where}")
+
+
+def _check_tree(limits: Limits, ended_by: str) -> None:
+    """Raise if all its processes together used too much."""
+    if ended_by == "processes":
+        raise _RedError(Cause.OUT_OF_SPACE, f"it had more than the {limits.processes} processes that are allowed")
+    if ended_by == "tree_memory":
+        raise _RedError(
+            Cause.OUT_OF_MEMORY, f"its processes took more than the {limits.tree_memory} bytes of memory allowed"
+        )
 
 
 def _check_exit(end: ProcessEnd, stdout: Console, stderr: Console, last: EndLine | None) -> None:

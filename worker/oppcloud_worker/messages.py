@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping  # noqa: TC003  # read at run time by wire.decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .wire import MessageError, decode, encode
 
@@ -94,8 +94,21 @@ class Limits:
     memory: int = 0
     #: Bytes of one file that is written.
     file_size: int = 0
+    #: Processes at a time, and bytes of memory that they have for themselves (Linux only).
+    processes: int = 0
+    tree_memory: int = 0
     #: Bytes of console output that are kept; the middle of a longer one is dropped.
     output: int = 4 * 1024 * 1024
+
+    def within(self, bounds: Limits) -> Limits:
+        """Return these limits, none of them above that of `bounds`."""
+        names = ("timeout", "cpu_time", "memory", "file_size", "processes", "tree_memory")
+        stricter = {}
+        for name in names:
+            both = [value for value in (getattr(self, name), getattr(bounds, name)) if value]
+            if both:
+                stricter[name] = min(both)
+        return replace(self, **stricter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

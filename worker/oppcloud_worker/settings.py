@@ -6,8 +6,10 @@ Standard library only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .messages import Limits  # noqa: TC001  # read at run time by wire.decode
 
 #: Where the URL of the queue comes from unless an option gives it: the password in it then stands in no command line.
 URL_VARIABLE = "OPPCLOUD_REDIS_URL"
@@ -23,13 +25,18 @@ class SlotSettings:
     #: Name of the slot, and of the worker that it belongs to.
     name: str
     worker: str
+    #: With password and CA file.
     url: str
+    #: The cluster key as text, "" without one.
+    key: str = field(repr=False)
     queue: str
     #: Folder for unpacked content, and its limit in bytes.
     cache: str
     cache_limit: int
     #: Folder for the results of runs until they are stored.
     scratch: str
+    #: What no run may exceed.
+    bounds: Limits
 
 
 def available_cores() -> int:

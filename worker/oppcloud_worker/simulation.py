@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checking import MAX_FILES
 from .console import Console
 from .judging import VOLATILE_ATTRIBUTES, judge
 from .messages import Cause, ResultFile, RunOutcome, RunRequest
@@ -35,16 +36,15 @@ _RESULTS = re.compile(r"(?<!\$)\{results\}")
 #: Names in the directory of a run.
 STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
-#: Files of one run that are listed; who leaves more behind has them kept, but not told.
-_MAX_FILES = 10_000
 
 
-def execute(  # noqa: PLR0913  # one task, six things to say about it
+def execute(  # noqa: PLR0913  # one task, seven things to say about it
     request: RunRequest,
     directory: Path,
     *,
     content: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    confined: bool = False,
     stop: Stop | None = None,
     on_output: Callable[[bytes], None] | None = None,
 ) -> RunOutcome:
@@ -58,6 +58,7 @@ def execute(  # noqa: PLR0913  # one task, six things to say about it
         stdout.txt, stderr.txt and the folder `results`.
     :param content: Root of the unpacked content, if the request's directory is relative to one.
     :param environment: Variables to start from; this process's own by default.
+    :param confined: Whether it gets no more rights than it begins with; for runs that others ask for.
     :param stop: A switch that ends the run (cause `STOPPED`) when it is thrown, also before the start.
     :param on_output: Called with each piece of standard output as it comes.
     :raises FileExistsError: if `directory` is not empty: what lies there would be taken for results.
@@ -95,6 +96,7 @@ def execute(  # noqa: PLR0913  # one task, six things to say about it
                     directory=place,
                     environment={**(os.environ if environment is None else environment), **request.environment},
                     limits=request.limits,
+                    confined=confined,
                 ),
                 on_stdout=take_output,
                 on_stderr=stderr.feed,
@@ -142,7 +144,7 @@ def _command(request: RunRequest, results: Path) -> tuple[str, ...]:
 def _files(directory: Path) -> Iterator[ResultFile]:
     """Give the regular files of a run, in the order of their names."""
     for count, path in enumerate(sorted(directory.rglob("*"))):
-        if count == _MAX_FILES:
+        if count == MAX_FILES:
             return
         information = path.lstat()
         if stat.S_ISREG(information.st_mode):

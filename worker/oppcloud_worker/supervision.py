@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import guardian as far_side
+from .confinement import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +54,8 @@ class Program:
     #: All of its environment.
     environment: Mapping[str, str]
     limits: Limits
+    #: Whether it gets no more rights than it begins with, and none to look into processes of others (Linux only).
+    confined: bool = False
 
     def order(self, mark: str) -> dict[str, object]:
         """Return the job as the guardian takes it."""
@@ -61,7 +64,14 @@ class Program:
             "command": [os.fsencode(word) for word in self.command],
             "directory": os.fsencode(self.directory),
             "environment": {os.fsencode(name): os.fsencode(value) for name, value in self.environment.items()},
-            "limits": {"cpu_time": limits.cpu_time, "memory": limits.memory, "file_size": limits.file_size},
+            "limits": {
+                "cpu_time": limits.cpu_time,
+                "memory": limits.memory,
+                "file_size": limits.file_size,
+                "processes": limits.processes,
+                "tree_memory": limits.tree_memory,
+            },
+            "confined": self.confined,
             "timeout": limits.timeout,
             "grace": GRACE,
             "mark": mark,
@@ -86,7 +96,7 @@ class ProcessEnd:
     trouble: Trouble | None
     #: Exit code, negative for a signal; None if it never started or would not die.
     exit_code: int | None
-    #: Why we ended it: "", "timeout" or "stop".
+    #: Why we ended it: "", "timeout", "stop", "processes" or "tree_memory".
     ended_by: str
     #: The kernel killed a process of our cgroup for want of memory meanwhile.
     out_of_memory: bool
@@ -147,6 +157,8 @@ class Guardian:
                 stdin=far.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # What it watches may look into it; a job brings an environment of its own.
+                env=without_secrets(os.environ),
                 cwd="/",
                 start_new_session=True,
             )

@@ -36,6 +36,10 @@ class Ticket:
     attempt: int = 1
     #: How many of the earlier attempts count against `Cause.retries`; a worker that was told to stop counts for none.
     losses: int = 0
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str = ""
+    #: Whether the result files are wanted however the run ends.
+    all_results: bool = False
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -60,15 +64,21 @@ class Ticket:
     @classmethod
     def from_json(cls, data: object) -> Ticket:
         """Read a ticket; raise `MessageError` or `VersionMismatchError`."""
-        if not isinstance(data, dict):
-            raise MessageError(f"Ticket: an object was expected, found {data!r:.80}")
-        theirs = (data.get("protocol"), data.get("version"))
-        if theirs != (PROTOCOL, __version__):
-            raise VersionMismatchError(
-                f"the client is pytest-oppcloud {theirs[1]} (protocol {theirs[0]}), "
-                f"this worker is {__version__} (protocol {PROTOCOL})"
-            )
+        check_version(data)
         return decode(cls, data)
+
+
+def check_version(data: object) -> dict[str, object]:
+    """Return `data`, a ticket of any form; raise `MessageError` or `VersionMismatchError` unless it is of our form."""
+    if not isinstance(data, dict):
+        raise MessageError(f"Ticket: an object was expected, found {data!r:.80}")
+    theirs = (data.get("protocol"), data.get("version"))
+    if theirs != (PROTOCOL, __version__):
+        raise VersionMismatchError(
+            f"the client is pytest-oppcloud {theirs[1]!s:.40} (protocol {theirs[0]!s:.10}), "
+            f"this worker is {__version__} (protocol {PROTOCOL})"
+        )
+    return data
 
 
 def parse_job_id(job_id: str) -> tuple[str, str, int]:

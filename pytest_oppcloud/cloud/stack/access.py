@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from oppcloud_worker.signing import ClusterKey, KeyUnusableError
+
 from pytest_oppcloud.cloud.aws import AwsError
 
 from . import control, credentials, names
@@ -38,7 +40,8 @@ class Access:
     url: str = field(repr=False)
     #: File with the certificate of the one authority that the queue's certificate is from.
     authority: Path
-    bucket: str
+    #: What requests are signed with.
+    key: ClusterKey = field(repr=False)
     #: None where the queue is reached directly.
     tunnel: Tunnel | None = None
 
@@ -49,7 +52,7 @@ def opened(aws: Aws, cluster: Cluster, clock: Clock, say: Callable[[str], None])
 
     A lease must be held, or the timer stops the instance again. Raise `AwsError` if it cannot be reached.
     """
-    password, authority = secrets(aws, cluster)
+    password, authority, key = secrets(aws, cluster)
     instance = _awake(aws, cluster, clock, say)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oppcloud-")))
@@ -63,18 +66,24 @@ def opened(aws: Aws, cluster: Cluster, clock: Clock, say: Callable[[str], None])
             host, port = "127.0.0.1", tunnel.port
         _await_queue(host, port, authority, tunnel, clock)
         yield Access(
-            cluster=cluster, url=url(host, port, password, file), authority=file, bucket=cluster.bucket, tunnel=tunnel
+            cluster=cluster, url=url(host, port, password, file), authority=file, key=key, tunnel=tunnel
         )
 
 
-def secrets(aws: Aws, cluster: Cluster) -> tuple[str, str]:
-    """Return the client's password and the authority's certificate."""
-    paths = [credentials.path(cluster.name, secret) for secret in (credentials.CLIENT_PASSWORD, credentials.AUTHORITY)]
+def secrets(aws: Aws, cluster: Cluster) -> tuple[str, str, ClusterKey]:
+    """Return the client's password, the authority's certificate and the cluster key."""
+    wanted = (credentials.CLIENT_PASSWORD, credentials.AUTHORITY, credentials.KEY)
+    paths = [credentials.path(cluster.name, secret) for secret in wanted]
     found = aws.parameters.read(paths)
     if missing := [path for path in paths if path not in found]:
         advice = f"`oppcloud up --name {cluster.name}` writes them anew."
         raise AwsError(f"secrets are gone: {', '.join(missing)}", action="ssm:GetParameters", advice=advice)
-    return found[paths[0]], found[paths[1]]
+    password, authority, key = (found[path] for path in paths)
+    try:
+        return password, authority, ClusterKey.from_text(key)
+    except KeyUnusableError as error:
+        advice = f"`oppcloud up --name {cluster.name} --renew-secrets` writes a new one."
+        raise AwsError(f"{paths[2]}: {error}", action="ssm:GetParameters", advice=advice) from None
 
 
 def url(host: str, port: int, password: str, authority: Path) -> str:

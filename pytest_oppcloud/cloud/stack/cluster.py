@@ -35,6 +35,11 @@ class Cluster:
     max_instances: int
 
     @property
+    def store(self) -> str:
+        """Return the URL of the store: everything below one folder, so that the worker's rights can say which."""
+        return f"s3://{self.bucket}/{names.FILES}?region={self.region}"
+
+    @property
     def slots(self) -> int:
         """Return how many slots an instance has at least."""
         return min(map(prices.vcpus, self.worker_types))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from oppcloud_worker.signing import ClusterKey
+
 from . import certificates, names
 
 if TYPE_CHECKING:
@@ -16,11 +18,14 @@ WORKER_PASSWORD = "worker/password"  # noqa: S105  # a name
 SERVER_CERTIFICATE = "server/certificate"
 SERVER_KEY = "server/key"
 AUTHORITY = "shared/ca"
+#: What client and workers sign with; the queue between them is not told.
+KEY = "shared/key"
 
 #: Those that must be made together.
 _SETS: tuple[tuple[str, ...], ...] = (
     (CLIENT_PASSWORD,),
     (WORKER_PASSWORD,),
+    (KEY,),
     (SERVER_CERTIFICATE, SERVER_KEY, AUTHORITY),
 )
 ALL = tuple(secret for group in _SETS for secret in group)
@@ -39,6 +44,8 @@ def missing(present: Callable[[str], bool]) -> tuple[str, ...]:
 def make(name: str, wanted: tuple[str, ...]) -> Mapping[str, str]:
     """Return new values for the wanted secrets."""
     made = {secret: secrets.token_urlsafe(32) for secret in (CLIENT_PASSWORD, WORKER_PASSWORD) if secret in wanted}
+    if KEY in wanted:
+        made[KEY] = ClusterKey.generate().to_text()
     if SERVER_CERTIFICATE in wanted:
         pems = certificates.make(name)
         made |= {SERVER_CERTIFICATE: pems.certificate, SERVER_KEY: pems.key, AUTHORITY: pems.authority}

@@ -12,6 +12,8 @@ TAG = "oppcloud:stack"
 VERSION_TAG, TEMPLATE_TAG = "oppcloud:version", "oppcloud:template"
 #: The path of the SSM parameters of all clusters.
 ALL_PARAMETERS = "/oppcloud"
+#: The folder in the bucket for content and results.
+FILES = "files"
 #: The cluster that is meant where none is named.
 DEFAULT_NAME = "default"
 #: The environment variable that names it.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
+from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
 from pytest_oppcloud.cloud.embedded import find_server
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 #: Marks all processes that descend from a test, whatever session or group they moved to.
 MARK = "OPPCLOUD_TEST_MARK"
 
+#: Beginnings of variables that no test inherits.
+FOREIGN = ("OPPCLOUD_", "PYTEST_ADDOPTS", "AWS_")
+
+#: The cluster key of all tests.
+KEY = ClusterKey.generate()
 #: Found before a test changes the PATH.
 PS = shutil.which("ps") or "ps"
 
@@ -57,17 +63,23 @@ class Processes:
         """Return pid and command of those that run and have `word` in their command line."""
         options = ["-axwwE"] if sys.platform == "darwin" else ["axeww"]
         output = subprocess.run(
-            [PS, *options, "-o", "pid=,stat=,command="],
+            [PS, *options, "-o", "pid=,ppid=,stat=,command="],
             capture_output=True,
             text=True,
             errors="replace",
             check=True,
-            env={},
+            env={"PATH": os.defpath},
         ).stdout
-        found = {}
-        for line in output.splitlines():
-            pid, stat, command = line.split(None, 2)
-            if f"{MARK}={self.mark}" in command and int(pid) != os.getpid() and not stat.startswith("Z"):
+        found: dict[int, str] = {}
+        ours = {os.getpid()}
+        # A parent may have a higher number than its child, so those whom it hides are looked for twice.
+        for line in output.splitlines() * 2:
+            pid, parent, stat, command = line.split(None, 3)
+            marked = f"{MARK}={self.mark}" in command
+            # Workers let nobody see their environment: they are known by whom they descend from.
+            hidden = int(parent) in ours and " PATH=" not in command
+            if (marked or hidden) and int(pid) != os.getpid() and not stat.startswith("Z"):
+                ours.add(int(pid))
                 own = command.partition(" ")[0] + command.partition(" ")[2].partition(f"{MARK}=")[0]
                 if word in own:
                     found[int(pid)] = own[:200]
@@ -85,9 +97,9 @@ class Processes:
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Mark all processes of the test; whatever it leaves is killed, and the test fails."""
     mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
-    for name in [name for name in os.environ if name.startswith(("OPPCLOUD_REDIS", "PYTEST_ADDOPTS"))]:
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(MARK, mark)
     found = Processes(mark=mark)
     yield found
     left = found.running()
@@ -107,6 +119,11 @@ class Server:
     @property
     def url(self) -> str:
         return f"unix://{self.folder}/s"
+
+    @property
+    def worker_url(self) -> str:
+        """The URL for workers, where it is another."""
+        return self.url
 
     @property
     def connection(self) -> redis.Redis:
@@ -151,7 +168,8 @@ class Workers:
     folder: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, *options: str, slots: int = 1) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, slots: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker with the tests' key; `environment` is added to, or taken in place of, the usual variables."""
         command = [
             sys.executable,
             "-m",
@@ -161,7 +179,12 @@ class Workers:
             "--cache",
             str(self.folder / "cache"),
         ]
-        environment = {**os.environ, "OPPCLOUD_REDIS_URL": self.server.url}
+        environment = {
+            **os.environ,
+            "OPPCLOUD_REDIS_URL": self.server.worker_url,
+            "OPPCLOUD_KEY": KEY.to_text(),
+            **environment,
+        }
         process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
         self.started.append(process)
         return process
@@ -175,7 +198,9 @@ class Workers:
 
 
 @pytest.fixture
-def workers(server: Server, tmp_path: Path) -> Iterator[Workers]:
+def workers(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Start workers of the test's server; pytest, where the test starts it, has their key."""
+    monkeypatch.setenv("OPPCLOUD_KEY", KEY.to_text())
     found = Workers(server, tmp_path)
     yield found
     found.end()
@@ -187,13 +212,20 @@ class Client:
 
     server: Server
     patience: float = 30.0
+    key: ClusterKey | None = KEY
+    store: str = ""
     notices: list[str] = field(default_factory=list)
     dispatcher: Dispatcher = field(init=False)
     executor: QueueExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         address = QueueAddress(
-            url=self.server.url, queue="oppcloud", session=uuid.uuid4().hex[:12], patience=self.patience
+            url=self.server.url,
+            queue="oppcloud",
+            session=uuid.uuid4().hex[:12],
+            patience=self.patience,
+            key=self.key,
+            store=self.store,
         )
         self.dispatcher = Dispatcher(address, owner=True)
         self.executor = QueueExecutor(description="", open_queue=lambda: self.dispatcher, notify=self.notices.append)
@@ -215,8 +247,8 @@ class Client:
 def make_client(server: Server) -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
-    def make(patience: float = 30.0) -> Client:
-        clients.append(Client(server, patience=patience))
+    def make(patience: float = 30.0, key: ClusterKey | None = KEY, store: str = "") -> Client:
+        clients.append(Client(server, patience=patience, key=key, store=store))
         return clients[-1]
 
     yield make

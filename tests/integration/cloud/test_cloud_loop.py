@@ -1,7 +1,5 @@
 """The run loop: ordinary tests meanwhile, simulations as they come back, -x and Ctrl-C."""
 
-# ruff: noqa: PLR0913, PLR0917 - each argument is a fixture
-
 from __future__ import annotations
 
 import os
@@ -208,6 +206,21 @@ def test_a_killed_server_ends_the_session(
     assert b"the queue was lost: the server ended" in output
     assert b"1 error" in output
     processes.none_left(5)
+
+
+def test_a_killed_keeper_ends_the_session_and_leaves_nothing(
+    project: Project, processes: Processes, temporary: Path, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
+    pytest_process = project.start("--oppcloud", "--opp-config=Wait")
+    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
+    (pid,) = processes.running("keeper.py")
+    os.kill(pid, signal.SIGKILL)
+    output, _ = pytest_process.communicate(timeout=30)
+
+    assert pytest_process.returncode == pytest.ExitCode.TESTS_FAILED, output.decode()
+    processes.none_left(5)
+    assert list(temporary.glob("opp*")) == []
 
 
 def test_a_killed_worker_slot_is_no_failure(

@@ -50,12 +50,18 @@ MODES = {
 }
 
 
-def outcomes(junit: Path) -> dict[tuple[str, str], str]:
-    """Return what each test case of a junit file came to."""
+#: Properties that tell where and when a simulation ran, not what it gave.
+OF_THE_MACHINE = {"opp_host", "opp_wall_time", "opp_files"}
+
+
+def outcomes(junit: Path) -> dict[tuple[str, str], tuple[str, tuple[tuple[str | None, str | None], ...]]]:
+    """Return what each test case of a junit file came to, and the properties of its simulation."""
     cases = {}
     for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314  # written by pytest
         kinds = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
-        cases[case.get("classname", ""), case.get("name", "")] = ",".join(kinds) or "passed"
+        properties = [(item.get("name"), item.get("value")) for item in case.iter("property")]
+        told = tuple(item for item in properties if item[0] not in OF_THE_MACHINE)
+        cases[case.get("classname", ""), case.get("name", "")] = (",".join(kinds) or "passed", told)
     return cases
 
 
@@ -79,8 +85,9 @@ def test_all_modes_agree(mixed: Project) -> None:
 
     expected = results["plain"]
     assert expected[0] == 1
-    assert sorted(expected[1].values()).count("passed") == 4
-    assert sorted(expected[1].values()).count("failure") == 3
+    kinds = [kind for kind, _ in expected[1].values()]
+    assert (kinds.count("passed"), kinds.count("failure")) == (4, 3)
+    assert sum("opp_compared" in dict(told) for _, told in expected[1].values()) == 5
     for name, result in results.items():
         assert result == expected, name
 

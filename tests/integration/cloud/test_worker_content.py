@@ -15,9 +15,11 @@ from oppcloud_worker.manifest import build
 from oppcloud_worker.messages import Cause, RunOutcome, RunRequest
 from oppcloud_worker.remote import keys, results
 from oppcloud_worker.remote.redis_store import RedisStore
+from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 
-from pytest_oppcloud.cloud.executor import LEFT_OUT, Submission
+from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.fetching import LEFT_OUT
 from pytest_oppcloud.cloud.shipping import Shipping
 from pytest_oppcloud.content import Content
 from pytest_oppcloud.errors import MachineryError
@@ -68,16 +70,16 @@ def test_a_run_finds_its_files_where_the_worker_unpacked_them(
 
 
 def test_what_the_store_has_is_not_sent_again(server: Server, content: Content) -> None:
-    first = Shipping(server.connection)
+    first = Shipping(content_store("", server.connection))
     first.send(content)
     assert first.sent_bytes > first.total_bytes > 0
 
-    again = Shipping(server.connection)
+    again = Shipping(content_store("", server.connection))
     again.send(content)
     assert again.sent_bytes == 0
 
     (content.root / "sub" / "data.txt").write_text("other")
-    changed = Shipping(server.connection)
+    changed = Shipping(content_store("", server.connection))
     changed.send(Content(root=content.root, files=content.files))
     manifest = build(content.files)
     assert changed.sent_bytes == len("other") + len(manifest.to_bytes())
@@ -94,7 +96,7 @@ def damage(server: Server, content: Content) -> None:
 
 
 def test_damaged_content_is_never_used(client: Client, workers: Workers, server: Server, content: Content) -> None:
-    Shipping(server.connection).send(content)
+    Shipping(content_store("", server.connection)).send(content)
     damage(server, content)
     workers.start()
     outcome = run(client, content)
@@ -210,6 +212,20 @@ def test_files_that_are_too_large_are_named_and_left_out(
     assert (tmp_path / "kept" / "stdout.txt").read_text() == "said\n"
     assert f"results/x.vec ({size} bytes)" in (tmp_path / "kept" / LEFT_OUT).read_text()
     assert not (tmp_path / "kept" / "results").exists()
+
+
+def test_a_link_in_the_place_of_a_result_file_is_not_followed(
+    client: Client, workers: Workers, script: Script, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("untouched")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "stdout.txt").symlink_to(outside)
+    workers.start()
+    client.executor.keep_files(client.run(script("echo said")), tmp_path / "kept")
+
+    assert outside.read_text() == "untouched"
+    assert (tmp_path / "kept" / "stdout.txt").read_text() == "said\n"
 
 
 def test_names_of_result_files_cannot_leave_their_folder(

@@ -4,8 +4,6 @@ The simulations here are shell scripts, which never end as OMNeT++ does: how tha
 it only matters that the outcome is the one that the worker saw.
 """
 
-# ruff: noqa: PLR0913, PLR0917 - each argument is a fixture
-
 from __future__ import annotations
 
 import json
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from oppcloud_worker.messages import PROTOCOL, Cause, RecordedValue, RunOutcome, RunRequest
 from oppcloud_worker.remote import keys, runs
+from oppcloud_worker.signing import sign_ticket
 from oppcloud_worker.ticket import Ticket
 from rq import Callback, Queue
 
@@ -60,9 +59,10 @@ def test_the_first_outcome_of_a_run_stays(client: Client, server: Server, script
             server.connection,
             ticket(client, script(""), attempt=attempt),
             RunOutcome(cause=Cause.CRASH, message=text),
+            key=client.key,
         )
 
-    outcome = runs.outcomes(server.connection, client.session, ["r1"])["r1"]
+    outcome = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]
     assert (outcome.message, outcome.attempt) == ("first", 2)
 
 
@@ -72,7 +72,7 @@ def test_an_attempt_is_queued_again_once_whoever_notices_that_it_was_lost(
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
     lost = RunOutcome(cause=Cause.WORKER_LOST)
     for slot in ("its supervisor", "a client"):
-        runs.settle(server.connection, ticket(client, script("")), lost, slot=slot)
+        runs.settle(server.connection, ticket(client, script("")), lost, key=client.key, slot=slot)
 
     # The list itself: the same job may stand in it twice.
     queue = runs.rq_queue(server.connection, "oppcloud")
@@ -218,12 +218,12 @@ def test_a_ticket_of_another_version_is_answered_and_not_run(
     changes: dict[str, object],
 ) -> None:
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
-    payload = ticket(client, script(f"touch {tmp_path}/ran")).to_json() | changes
+    payload = sign_ticket(ticket(client, script(f"touch {tmp_path}/ran")).to_json() | changes, client.key)
     runs.rq_queue(server.connection, "oppcloud").enqueue(runs.JOB_FUNCTION, payload)
     workers.start()
-    wait_for(lambda: runs.outcomes(server.connection, client.session, ["r1"]), 20, "an answer")
+    wait_for(lambda: runs.outcomes(server.connection, client.session, ["r1"], key=client.key), 20, "an answer")
 
-    outcome = runs.outcomes(server.connection, client.session, ["r1"])["r1"]
+    outcome = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]
     expected = Cause.REQUEST_DAMAGED if "unheard_of" in changes else Cause.VERSION_MISMATCH
     assert outcome.cause is expected
     assert not (tmp_path / "ran").exists()
@@ -310,7 +310,9 @@ def test_a_run_is_stopped_when_its_session_is_gone(
     other = ticket(client, script(f"touch {tmp_path}/started; sleep 60"), session="gone")
     server.connection.set(keys.lease("gone"), b"1")
     runs.enqueue(
-        server.connection, [other, ticket(client, script(f"touch {tmp_path}/never"), session="gone", run="r2")]
+        server.connection,
+        [other, ticket(client, script(f"touch {tmp_path}/never"), session="gone", run="r2")],
+        key=client.key,
     )
     workers.start()
     wait_for((tmp_path / "started").exists, 20, "the simulation runs")
@@ -328,9 +330,9 @@ def test_an_outcome_that_is_too_large_says_so(
     monkeypatch.setattr(runs, "OUTCOME_LIMIT", 2000)
     values = tuple(RecordedValue(kind="scalar", module="Net", name=f"s{index}", value="1") for index in range(100))
     run = ticket(client, script(""), losses=1)
-    runs.settle(server.connection, run, RunOutcome(cause=Cause.COMPLETED, values=values))
+    runs.settle(server.connection, run, RunOutcome(cause=Cause.COMPLETED, values=values), key=client.key)
 
-    outcome = runs.outcomes(server.connection, client.session, ["r1"])["r1"]
+    outcome = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]
     assert outcome.cause is Cause.OUT_OF_SPACE
     assert "record fewer" in outcome.message
     assert outcome.values == ()
@@ -340,7 +342,7 @@ def test_an_outcome_that_is_too_large_says_so(
 def test_an_outcome_that_is_damaged_is_one_that_says_so(client: Client, server: Server, data: bytes) -> None:
     server.connection.set(keys.outcome(client.session, "r1"), data)
 
-    assert runs.outcomes(server.connection, client.session, ["r1"])["r1"].cause is Cause.RESULT_DAMAGED
+    assert runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"].cause is Cause.RESULT_DAMAGED
 
 
 def test_an_idle_worker_ends_by_itself(client: Client, workers: Workers, script: Script) -> None:
@@ -353,7 +355,7 @@ def test_an_idle_worker_ends_by_itself(client: Client, workers: Workers, script:
 @pytest.mark.slow
 def test_a_worker_without_a_queue_says_so(workers: Workers, server: Server) -> None:
     server.stop()
-    worker = workers.start("--url", "redis://u:secret@127.0.0.1:1/0")
+    worker = workers.start(OPPCLOUD_REDIS_URL="redis://u:secret@127.0.0.1:1/0")
     _, said = worker.communicate(timeout=120)
 
     assert worker.returncode == 1

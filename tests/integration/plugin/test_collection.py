@@ -80,6 +80,9 @@ def test_a_run_without_a_limit_is_skipped_with_a_hint(folder: Folder) -> None:
     result = folder.run("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*omnetpp.ini: nothing limits the simulated time*--opp-sim-time-limit=100s*"])
+    told = "1 run skipped: nothing limits the simulated time of this run: *--opp-sim-time-limit=100s*"
+    for mode in ([], ["-n", "1"]):
+        folder.run(*mode).stdout.fnmatch_lines([told])
     folder.run("--opp-sim-time-limit=5s", "--opp-update-baselines=new").assert_outcomes(passed=1)
     assert "sim-time-limit 5s" in folder.baselines.read_text()
     folder.write("oppcloud.toml", 'limits.sim_time_limit = "unlimited"\n')
@@ -140,7 +143,7 @@ def test_selection(folder: Folder, options: list[str], expected: list[str]) -> N
     assert folder.ids(*options) == expected
 
 
-@pytest.mark.parametrize("extra", [[], ["-n", "1"]])
+@pytest.mark.parametrize("extra", [[], ["-q"], ["-n", "1"]])
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -159,12 +162,12 @@ def test_collection_can_be_switched_off(folder: Folder) -> None:
     assert folder.ids("-o", "opp_collect=false") == []
 
 
-@pytest.mark.parametrize("extra", [[], ["-n", "1"]])
+@pytest.mark.parametrize("extra", [[], ["-m", "not slow"], ["-n", "1"], ["-n", "1", "-q"]])
 def test_too_many_runs_are_not_started_unasked(
     folder: Folder, extra: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPPCLOUD_MAX_RUNS", "4")
-    result = folder.run(*extra)
+    result = folder.run("-o", "markers=slow", *extra)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = result.stdout.str() + result.stderr.str()
     assert "5 simulations were collected, more than the 4" in said

@@ -91,3 +91,34 @@ def test_a_damaged_baseline_is_told_with_its_line_and_can_be_recorded_anew(folde
     result.stdout.re_match_lines([r"baselines/omnetpp\.ini\.txt:\d+: .*damaged"])
     folder.run("--opp-config=General", "--opp-update-baselines=changed").assert_outcomes(passed=1)
     folder.run("--opp-config=General").assert_outcomes(passed=1)
+
+
+def test_why_nothing_was_written_is_told_however_quiet_it_is_to_be(folder: Folder) -> None:
+    folder.record("--opp-config=General")
+    folder.baselines.write_text(folder.baselines.read_text() + "<<<<<<< HEAD\n")
+    result = folder.run("--opp-config=General", "--opp-update-baselines=changed", "-q")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not written: baselines/omnetpp.ini.txt:*: a merge conflict"])
+
+
+@pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_tolerance_that_judged_nothing_in_the_whole_session_is_told(folder: Folder, mode: tuple[str, ...]) -> None:
+    folder.record()
+    folder.write(
+        "oppcloud.toml",
+        """\
+[[check.tolerances]]
+name = "gone"
+absolute = 1
+
+[[check.tolerances]]
+name = "value"
+relative = 0.5
+""",
+    )
+    told = "tolerance `** gone` absolute 1, relative 0 (oppcloud.toml:1) judged no value"
+    result = folder.run(*mode)
+    result.assert_outcomes(passed=5)
+    assert [line for line in result.outlines if " judged no value" in line] == [told]
+    assert "judged no value" not in folder.run(*mode, "--opp-config=General").stdout.str()

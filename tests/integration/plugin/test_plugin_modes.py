@@ -42,7 +42,8 @@ def test_reports_are_the_same(folder: Folder, mode: list[str]) -> None:
 
 
 def test_why_simulations_run_locally(folder: Folder) -> None:
-    result = folder.run_as_installed("-p", "no:oppcloud", "--oppcloud", "--opp-config=General")
+    addopts = "--oppcloud --oppcloud-workers=2 --oppcloud-queue=mine --oppcloud-wait=5"
+    result = folder.run_as_installed("-p", "no:oppcloud", "-o", f"addopts={addopts}", "--opp-config=General")
     result.stdout.fnmatch_lines(["simulations run locally (--oppcloud is overruled by -p no:oppcloud)"])
     result.assert_outcomes(failed=1)
 

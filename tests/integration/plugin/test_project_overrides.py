@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Folder
 
@@ -40,6 +42,18 @@ def test_the_option_wins_over_them(folder: Folder) -> None:
     assert "scalar Tiny value 8\n" in folder.baselines.read_text()
 
 
+def test_an_object_option_without_a_path_is_meant_for_all(folder: Folder) -> None:
+    result = folder.run("--opp-config=General", "--opp-set=vector-recording=true", "--opp-update-baselines=new")
+    result.assert_outcomes(passed=1)
+    assert "\n**.vector-recording true\n" in folder.baselines.read_text()
+
+
+def test_what_each_run_gets_cannot_be_overridden(folder: Folder) -> None:
+    result = folder.run("--opp-set=result-dir=elsewhere")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--opp-set: result-dir is given to each run and cannot be overridden*"])
+
+
 def test_without_them_a_run_differs_from_its_baseline(folder: Folder) -> None:
     folder.write("oppcloud.toml", 'arguments = ["--num-rngs=3"]\n')
     folder.record("--opp-config=General")
@@ -53,3 +67,14 @@ def test_a_parallel_simulation_is_no_test(folder: Folder) -> None:
     folder.write("omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\nparallel-simulation = true\n")
     result = folder.run("-rs", "--co")
     result.stdout.fnmatch_lines(["*omnetpp.ini:1: config General is a parallel simulation: *"])
+
+
+@pytest.mark.parametrize("settings", [False, True])
+def test_a_project_is_found_from_inside(folder: Folder, monkeypatch: pytest.MonkeyPatch, settings: bool) -> None:
+    folder.write("oppcloud.toml", 'arguments = ["--repeat=3"]\n')
+    folder.write("simulations/one/omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\n")
+    if not settings:
+        (folder.path / "pytest.ini").unlink()
+    monkeypatch.chdir(folder.path / "simulations" / "one")
+    result = folder.run("--opp-update-baselines=new")
+    result.assert_outcomes(passed=3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import inspect
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+
+from oppcloud_worker.address import AddressError, parse
 
 #: Errors after which the same command may succeed a moment later.
 LOST = (redis.ConnectionError, redis.TimeoutError)
@@ -24,6 +26,25 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
     `retries` bounds how often a command is tried again after the connection was lost; the pauses between grow to two
     seconds, so that 30 of them bridge about a minute. `name` is what Redis calls its connections.
     """
+    parse(url)
+    options: dict[str, object] = {}
+    if url.startswith("rediss:"):
+        # What newer versions of redis-py do by themselves.
+        options = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    # Redis would be told the version of redis-py: one command more that the ACL would have to allow, and older
+    # servers do not know.
+    if "driver_info" in inspect.signature(redis.connection.AbstractConnection.__init__).parameters:
+        options["driver_info"] = None
+    else:
+        options |= {"lib_name": None, "lib_version": None}
+    try:
+        return _client(url, retries, name, options)
+    except ValueError:
+        # What redis-py says may quote a piece of the password.
+        raise AddressError from None
+
+
+def _client(url: str, retries: int, name: str | None, options: dict[str, object]) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT,
@@ -32,6 +53,7 @@ def connect(url: str, *, retries: int = 3, name: str | None = None) -> redis.Red
         retry_on_error=[*LOST, redis.BusyLoadingError],
         health_check_interval=30,
         client_name=name,
+        **options,
     )
 
 
@@ -43,13 +65,3 @@ def as_text(value: bytes | str) -> str:
 def as_bytes(value: bytes | str) -> bytes:
     """Return what Redis gave as bytes."""
     return value if isinstance(value, bytes) else value.encode()
-
-
-def redacted(url: str) -> str:
-    """Return `url` without its password, for people."""
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:***@{host}" if user else host
-    return f"{parts.scheme}://{netloc}{parts.path}"

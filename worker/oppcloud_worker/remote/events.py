@@ -6,9 +6,10 @@ Nothing polls per job: whoever wants to know what happens waits for the next ent
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from oppcloud_worker.checking import MAX_MESSAGE, printable
 from oppcloud_worker.wire import MessageError, decode, encode
 
 from . import keys
@@ -80,6 +81,8 @@ class EventReader:
             for number, fields in entries:
                 self._last = number
                 try:
-                    yield decode(Event, json.loads(fields[b"event"]))
+                    event = decode(Event, json.loads(fields[b"event"]))
+                    # They are not signed: nothing follows from them but that somebody looks, and a text for people.
+                    yield replace(event, message=printable(event.message[:MAX_MESSAGE]))
                 except (KeyError, ValueError, MessageError):
                     continue

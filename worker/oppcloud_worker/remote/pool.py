@@ -21,12 +21,17 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
-from oppcloud_worker.settings import URL_VARIABLE, SlotSettings
+from oppcloud_worker.settings import SlotSettings
 from oppcloud_worker.ticket import Ticket
 from oppcloud_worker.wire import encode
+
+if TYPE_CHECKING:
+    from oppcloud_worker.messages import Limits
+    from oppcloud_worker.signing import ClusterKey
 
 _log = logging.getLogger("oppcloud_worker")
 
@@ -40,12 +45,16 @@ _FAILURES = 3
 class PoolSettings:
     """What a worker is told to be."""
 
+    #: With password and CA file.
     url: str
+    key: ClusterKey | None
     queue: str
     slots: int
     #: Folder for unpacked content, and its limit in bytes.
     cache: str
     cache_limit: int
+    #: What no run may exceed, whatever it asks for.
+    bounds: Limits
     #: Seconds without a run after which the worker ends; 0: never.
     max_idle_time: float = 0.0
     #: Whether the worker ends when its standard input closes.
@@ -121,6 +130,7 @@ class Pool:
             self._ending = ""
 
     def _idle(self) -> bool:
+        # A slot that is still starting is busy with that.
         return all(slot.ready and slot.ticket is None for slot in self._slots)
 
     def _patience(self) -> float | None:
@@ -135,17 +145,17 @@ class Pool:
             name=f"{self.name}-{self._started}",
             worker=self.name,
             url=self.settings.url,
+            key="" if self.settings.key is None else self.settings.key.to_text(),
             queue=self.settings.queue,
             cache=self.settings.cache,
             cache_limit=self.settings.cache_limit,
             scratch=scratch,
+            bounds=self.settings.bounds,
         )
-        environment = {name: value for name, value in os.environ.items() if name != URL_VARIABLE}
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
             # Not where somebody keeps a module that is called like one of Python's.
             cwd=scratch,
             # Ctrl-C at a terminal is the pool's to handle.
@@ -217,7 +227,7 @@ class Pool:
             pipeline.execute()
             if slot.ticket is not None:
                 outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=socket.gethostname())
-                runs.settle(connection, slot.ticket, outcome, slot=slot.name)
+                runs.settle(connection, slot.ticket, outcome, key=self.settings.key, slot=slot.name)
             connection.close()
         except RedisError as error:
             # Whoever wants the outcome notices when the slot's lease ends.

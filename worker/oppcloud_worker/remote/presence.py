@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from oppcloud_worker import __version__
+from oppcloud_worker.checking import printable
 from oppcloud_worker.messages import PROTOCOL
 from oppcloud_worker.wire import MessageError, decode, encode
 
@@ -56,7 +57,8 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
             gone.append(name)
             continue
         try:
-            found[name] = decode(SlotInfo, json.loads(data))
+            info = decode(SlotInfo, json.loads(data))
+            found[name] = replace(info, host=printable(info.host), worker=printable(info.worker))
         except (ValueError, MessageError):
             # A slot of another version may tell other things about itself; that it is there is what counts.
             found[name] = SlotInfo(name=name, worker="", host="", pid=0, protocol=0, version="unknown")

@@ -6,23 +6,20 @@ Redis keeps everything in memory, so there is a limit per file; what is larger i
 from __future__ import annotations
 
 import io
-import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 import redis
 
-from oppcloud_worker.store import ContentError, Sink, VerifyingSink, check_digest
+from oppcloud_worker.store import ContentError, Sink, check_digest
 
 from .connection import as_bytes
+from .packing import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 #: Bytes of one file after compression. Redis itself takes 512 MB.
 FILE_LIMIT = 256 * 1024 * 1024
-#: Level 1: three times as fast as the default for a few percent more bytes.
-_LEVEL = 1
-_BLOCK = 1024 * 1024
 
 
 class RedisStore:
@@ -50,16 +47,14 @@ class RedisStore:
 
     def put(self, digest: str, source: BinaryIO, size: int) -> None:
         """Take `size` bytes from `source`, verified on the way; raise `ContentError` where they are too many."""
-        packed = _Packer(self._limit)
-        sink = VerifyingSink(packed, digest, size)
-        while block := source.read(_BLOCK):
-            sink.write(block)
-        sink.finish()
+        packed = _Bounded(self._limit)
+        pack(digest, source, size, packed)
         try:
-            self._connection.set(self._key(digest), packed.finish(), ex=self._ttl)
+            self._connection.set(self._key(digest), packed.getvalue(), ex=self._ttl)
         except redis.OutOfMemoryError as error:
             raise ContentError(
-                f"Redis has no memory left for {size} bytes: give it more (maxmemory), or let less travel ({error})"
+                f"Redis has no memory left for {size} bytes: give it more (maxmemory), let less travel, or use a store "
+                f"in S3 ({error})"
             ) from error
 
     def get(self, digest: str, target: Sink) -> None:
@@ -68,15 +63,7 @@ class RedisStore:
         if found is None:
             raise ContentError(f"content {digest[:12]} is not in Redis (any more)")
         data = as_bytes(found)
-        unpacker = zlib.decompressobj()
-        try:
-            while data:
-                # In blocks, so that what unpacks to far more than announced is noticed before it fills the memory.
-                target.write(unpacker.decompress(data, _BLOCK))
-                data = unpacker.unconsumed_tail
-            target.write(unpacker.flush())
-        except zlib.error as error:
-            raise ContentError(f"content {digest[:12]} in Redis is damaged: {error}") from error
+        unpack(digest, iter([data]), target, where="Redis")
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove what nobody needs any more."""
@@ -85,26 +72,18 @@ class RedisStore:
             self._connection.unlink(*names)
 
 
-class _Packer:
-    """A sink that compresses, up to a limit."""
+class _Bounded(io.BytesIO):
+    """A buffer up to a limit."""
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self._limit = limit
-        self._packer = zlib.compressobj(_LEVEL)
-        self._buffer = io.BytesIO()
 
-    def write(self, data: bytes, /) -> None:
-        self._buffer.write(self._packer.compress(data))
-        self._check()
-
-    def finish(self) -> bytes:
-        self._buffer.write(self._packer.flush())
-        self._check()
-        return self._buffer.getvalue()
-
-    def _check(self) -> None:
-        if self._buffer.tell() > self._limit:
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # bytes are all that comes
+        if self.tell() + len(data) > self._limit:
             raise ContentError(
-                f"a file takes more than the {self._limit} bytes that may lie in Redis; "
-                "leave it out with files.exclude in oppcloud.toml, or let the worker's image hold it"
+                f"a file takes more than the {self._limit} bytes that may lie in Redis; let a store in S3 take it "
+                "(OPPCLOUD_STORE=s3://BUCKET/PREFIX), leave it out with files.exclude in oppcloud.toml, or let the "
+                "worker's image hold it"
             )
+        return super().write(data)

@@ -11,24 +11,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from oppcloud_worker.messages import Cause, ResultFile, RunOutcome
 from oppcloud_worker.store import ContentError, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from oppcloud_worker.messages import ResultFile, RunOutcome
+
 #: Bytes of one file, and of all files of a run, that are stored when the run completed, and when it failed.
 COMPLETED_LIMITS = 1024**2, 8 * 1024**2
 FAILED_LIMITS = 64 * 1024**2, 256 * 1024**2
+#: The same for a store that takes everything.
+ANY_SIZE = 2**63, 2**63
 
 #: The digest of an empty file, which no store needs to hold.
 EMPTY = hashlib.sha256().hexdigest()
 
 
-def store_results(outcome: RunOutcome, store: Store) -> RunOutcome:
-    """Store the files of `outcome`; return it with their digests, those that were left out without one."""
-    completed = outcome.cause is Cause.COMPLETED
-    files = tuple(_store(outcome, store, *(COMPLETED_LIMITS if completed else FAILED_LIMITS)))
+def store_results(outcome: RunOutcome, store: Store, limits: tuple[int, int]) -> RunOutcome:
+    """Store the files of `outcome`; return it with their digests, those that were left out without one.
+
+    `limits` are the bytes of one file, and of all.
+    """
+    files = tuple(_store(outcome, store, *limits))
     return replace(outcome, files=files, directory="")
 
 

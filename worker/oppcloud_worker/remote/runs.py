@@ -16,7 +16,9 @@ from rq import Queue
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
+from oppcloud_worker.checking import checked, printable
 from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.signing import ForgedError, seal, sign_ticket, unseal
 from oppcloud_worker.wire import MessageError
 
 from . import events, keys
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
     from rq.queue import EnqueueData
 
+    from oppcloud_worker.signing import ClusterKey
     from oppcloud_worker.ticket import Ticket
 
 #: The only function that a worker of ours runs.
@@ -50,18 +53,18 @@ def rq_queue(connection: redis.Redis, name: str) -> Queue:
     return Queue(name, connection=connection, serializer="json")
 
 
-def enqueue(connection: redis.Redis, tickets: Sequence[Ticket]) -> None:
-    """Queue `tickets`, all for the same queue, in their order."""
+def enqueue(connection: redis.Redis, tickets: Sequence[Ticket], *, key: ClusterKey | None) -> None:
+    """Queue `tickets`, all for the same queue, in their order, signed with `key`."""
     for start in range(0, len(tickets), _CHUNK):
         chunk = tickets[start : start + _CHUNK]
-        rq_queue(connection, chunk[0].queue).enqueue_many([_job(ticket) for ticket in chunk])
+        rq_queue(connection, chunk[0].queue).enqueue_many([_job(ticket, key) for ticket in chunk])
 
 
-def _job(ticket: Ticket, *, at_front: bool = False) -> EnqueueData:
+def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> EnqueueData:
     """Return the RQ job for `ticket`; every time limit is given, as RQ's defaults lose jobs."""
     return Queue.prepare_data(
         JOB_FUNCTION,
-        args=(ticket.to_json(),),
+        args=(sign_ticket(ticket.to_json(), key),),
         timeout=_NO_TIMEOUT,
         ttl=keys.SESSION_DATA,
         result_ttl=keys.RESULT_FILES,
@@ -82,26 +85,36 @@ def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> bool:
     return bool(leased) and not settled
 
 
-def settle(
+def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the event
     connection: redis.Redis,
     ticket: Ticket,
     outcome: RunOutcome,
     *,
+    key: ClusterKey | None,
     slot: str = "",
     busy_time: float = 0.0,
 ) -> None:
     """End an attempt: queue the next one if the cause allows, else store the outcome as the run's result.
 
+    Both are signed with `key`; so `ticket` must be our own, or one whose signature was right.
+
     May be called by several for the same attempt; only the first has an effect.
     """
     if outcome.cause.retries > ticket.losses:
-        hand_back(connection, ticket, outcome.cause, outcome.message, slot=slot, counts=True)
+        hand_back(connection, ticket, outcome.cause, outcome.message, key=key, slot=slot, counts=True)
     else:
-        _publish(connection, ticket, outcome, slot=slot, busy_time=busy_time)
+        _publish(connection, ticket, outcome, key=key, slot=slot, busy_time=busy_time)
 
 
 def hand_back(  # noqa: PLR0913  # all of it stands in the event
-    connection: redis.Redis, ticket: Ticket, cause: Cause, message: str, *, slot: str = "", counts: bool
+    connection: redis.Redis,
+    ticket: Ticket,
+    cause: Cause,
+    message: str,
+    *,
+    key: ClusterKey | None,
+    slot: str = "",
+    counts: bool,
 ) -> None:
     """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome."""
     following = ticket.again(counts=counts)
@@ -124,13 +137,21 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
             return
         pipeline.hset(fences, fence, slot)
         pipeline.expire(fences, keys.SESSION_DATA)
-        rq_queue(connection, ticket.queue).enqueue_many([_job(following, at_front=True)], pipeline=pipeline)
+        rq_queue(connection, ticket.queue).enqueue_many([_job(following, key, at_front=True)], pipeline=pipeline)
         events.add(pipeline, ticket.session, event)
 
     connection.transaction(queue_once, fences)
 
 
-def _publish(connection: redis.Redis, ticket: Ticket, outcome: RunOutcome, *, slot: str, busy_time: float) -> None:
+def _publish(  # noqa: PLR0913  # all of it stands in the event
+    connection: redis.Redis,
+    ticket: Ticket,
+    outcome: RunOutcome,
+    *,
+    key: ClusterKey | None,
+    slot: str,
+    busy_time: float,
+) -> None:
     """Store the outcome unless there is one, and tell the session, in one transaction."""
     outcome = replace(outcome, attempt=ticket.attempt)
     data = json.dumps(outcome.to_json(), separators=(",", ":")).encode()
@@ -153,32 +174,58 @@ def _publish(connection: redis.Redis, ticket: Ticket, outcome: RunOutcome, *, sl
         busy_time=busy_time,
     )
     pipeline = connection.pipeline(transaction=True)
-    pipeline.set(keys.outcome(ticket.session, ticket.run), zlib.compress(data, 1), nx=True, ex=keys.SESSION_DATA)
+    sealed = seal(zlib.compress(data, 1), key, session=ticket.session, run=ticket.run)
+    pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=keys.SESSION_DATA)
     events.add(pipeline, ticket.session, event)
     pipeline.execute()
 
 
-def outcomes(connection: redis.Redis, session: str, runs: Sequence[str]) -> dict[str, RunOutcome]:
-    """Fetch the outcomes of `runs` as far as there are any; what is no outcome counts as none."""
+def outcomes(
+    connection: redis.Redis, session: str, runs: Sequence[str], *, key: ClusterKey | None
+) -> dict[str, RunOutcome]:
+    """Fetch the outcomes of `runs` as far as there are any.
+
+    What is no outcome, or not signed with `key`, is one that says so; it is of attempt 0.
+    """
     found: dict[str, RunOutcome] = {}
     if not runs:
         return found
     for run, data in zip(runs, connection.mget([keys.outcome(session, run) for run in runs]), strict=True):
         if data is not None:
-            found[run] = _read_outcome(as_bytes(data))
+            found[run] = _read_outcome(as_bytes(data), key, session, run)
     return found
 
 
-def _read_outcome(data: bytes) -> RunOutcome:
-    """Read what a worker wrote; a damaged outcome is one that says so."""
+def _read_outcome(data: bytes, key: ClusterKey | None, session: str, run: str) -> RunOutcome:
+    """Read what a worker wrote; a damaged or forged outcome is one that says so."""
     unpacker = zlib.decompressobj()
     try:
-        text = unpacker.decompress(data, OUTCOME_LIMIT + 1)
+        text = unpacker.decompress(unseal(data, key, session=session, run=run), OUTCOME_LIMIT + 1)
         if len(text) > OUTCOME_LIMIT:
-            return RunOutcome(cause=Cause.RESULT_DAMAGED, message=f"an outcome of more than {OUTCOME_LIMIT} bytes came")
-        return RunOutcome.from_json(json.loads(text))
-    except (zlib.error, ValueError, MessageError) as error:
-        return RunOutcome(cause=Cause.RESULT_DAMAGED, message=f"what came back is no outcome: {error}")
+            return _damaged(f"an outcome of more than {OUTCOME_LIMIT} bytes came")
+        return checked(RunOutcome.from_json(json.loads(text)))
+    except ForgedError as error:
+        return _damaged(f"what came back cannot be trusted: {error}")
+    except (zlib.error, ValueError, RecursionError, MessageError) as error:
+        return _damaged(f"what came back is no outcome: {error}")
+
+
+def _damaged(message: str) -> RunOutcome:
+    return RunOutcome(cause=Cause.RESULT_DAMAGED, message=printable(message), attempt=0)
+
+
+def discard_damaged(connection: redis.Redis, session: str, run: str, *, key: ClusterKey | None) -> None:
+    """Remove what is stored as the outcome of a run but is none, so that it keeps no other away."""
+    name = keys.outcome(session, run)
+
+    def remove(pipeline: Pipeline) -> None:
+        data = pipeline.get(name)
+        pipeline.multi()
+        # Somebody else may have done so, and a right one may have come since.
+        if data is not None and _read_outcome(as_bytes(data), key, session, run).attempt == 0:
+            pipeline.delete(name)
+
+    connection.transaction(remove, name)
 
 
 def queued(connection: redis.Redis, queue: str) -> set[str]:

@@ -15,11 +15,11 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -32,19 +32,24 @@ from rq.worker import SimpleWorker
 
 from oppcloud_worker import health
 from oppcloud_worker import job as job_function
+from oppcloud_worker.address import redacted
 from oppcloud_worker.cache import Cache
+from oppcloud_worker.confinement import close_to_others
 from oppcloud_worker.messages import Cause, RunOutcome
-from oppcloud_worker.settings import URL_VARIABLE, SlotSettings
+from oppcloud_worker.replay import ServedTickets
+from oppcloud_worker.settings import SlotSettings
+from oppcloud_worker.signing import ClusterKey, Proof
+from oppcloud_worker.store import ContentError
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
 from . import keys, presence, runs
-from .connection import LOST, connect, redacted
-from .redis_store import RedisStore
+from .connection import LOST, connect
 from .results import store_results
+from .stores import content_store, result_limits, result_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from redis.client import Pipeline
@@ -64,6 +69,9 @@ _FIRST_RETRIES = 7
 #: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
 #: renews it as soon as it is awake.
 _UNWANTED = 3
+
+#: Seconds that a client may need to send content that a store has lost.
+_SENT_AGAIN = 3.0
 
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
@@ -124,14 +132,16 @@ class Slot(SimpleWorker):
             log_job_description=False,
         )
         self.scratch = Path(settings.scratch)
+        self.bounds = settings.bounds
         self.stop = Stop()
+        self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(
             name=settings.name, worker=settings.worker, host=self.hostname or "", pid=os.getpid()
         )
         self._queue_name = settings.queue
         self._tell = tell
-        self._store = RedisStore(connection, keys.content(), ttl=keys.CONTENT)
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
+        self._served = ServedTickets(Path(settings.cache) / "served")
         #: When RQ last heard of this worker (monotonic).
         self._last_beat = 0.0
         #: The run that is under way.
@@ -147,9 +157,24 @@ class Slot(SimpleWorker):
 
     # What the job function asks for (`job.Host`).
 
-    def content(self, digest: str) -> AbstractContextManager[Path]:
-        """Give the unpacked content."""
-        return self._cache.content(digest, self._store)
+    @contextlib.contextmanager
+    def content(self, ticket: Ticket, digest: str) -> Iterator[Path]:
+        """Give the unpacked content; wait a moment for what the client sends again after an attempt that missed it."""
+        store = content_store(ticket.store, self.connection)
+        deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
+        with contextlib.ExitStack() as stack:
+            place = None
+            while place is None:
+                try:
+                    place = stack.enter_context(self._cache.content(digest, store))
+                except ContentError:  # noqa: PERF203  # the next time it may be there
+                    if time.monotonic() >= deadline or select.select([self.stop], [], [], 0.1)[0]:
+                        raise
+            yield place
+
+    def admit(self, proof: Proof) -> None:
+        """Remember the ticket."""
+        self._served.admit(proof, time.time())
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
@@ -165,19 +190,23 @@ class Slot(SimpleWorker):
         return wanted
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
-        """Store the result files in Redis; those of a stopped run are of no use to anybody."""
+        """Store the result files; those of a stopped run are of no use to anybody."""
         if outcome.cause is Cause.STOPPED:
             return replace(outcome, files=(), directory="")
-        store = RedisStore(self.connection, keys.files(ticket.session, ticket.run), ttl=keys.RESULT_FILES)
-        return store_results(outcome, store)
+        store = result_store(ticket.store, self.connection, ticket.session, ticket.run)
+        completed = outcome.cause is Cause.COMPLETED
+        limits = result_limits(ticket.store, completed=completed, wanted=ticket.all_results)
+        return store_results(outcome, store, limits)
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
         why = self._ending or ("its session was away" if self._unwanted >= _UNWANTED else "")
         if outcome.cause is Cause.STOPPED and why:
-            runs.hand_back(self.connection, ticket, outcome.cause, why, slot=self.name, counts=False)
+            runs.hand_back(
+                self.connection, ticket, outcome.cause, why, key=self.cluster_key, slot=self.name, counts=False
+            )
         else:
-            runs.settle(self.connection, ticket, outcome, slot=self.name, busy_time=busy_time)
+            runs.settle(self.connection, ticket, outcome, key=self.cluster_key, slot=self.name, busy_time=busy_time)
         self._forget()
 
     def _forget(self) -> None:
@@ -343,13 +372,12 @@ def _teller() -> Callable[[dict[str, object]], None]:
 
 def main() -> NoReturn:
     """Serve the queue until told to end."""
+    close_to_others()
     settings = decode(SlotSettings, json.loads(_read_line()))
     tell = _teller()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("rq").setLevel(logging.WARNING)
-    # Simulations must not find it in their environment.
-    os.environ.pop(URL_VARIABLE, None)
-    # Nor must simulations in Python write what they compile beside their source, where content is not to change.
+    # Simulations in Python must not write what they compile beside their source, where content is not to change.
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(settings.cache) / "pycache"))
     try:
         # A wrong address should show soon, a Redis that goes away later may come back.

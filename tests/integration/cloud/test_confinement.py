@@ -1,0 +1,200 @@
+"""Simulations that look for the worker's secrets, or take more than they may have: real programs, real workers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from oppcloud_worker.messages import Cause, Limits, RunRequest
+from oppcloud_worker.supervision import Guardian
+
+from .conftest import KEY, eventually
+
+if TYPE_CHECKING:
+    from .conftest import Client, Processes, Workers
+
+Script = Callable[..., RunRequest]
+
+#: Reads what it can of all processes: environments, command lines, memory, open files.
+THIEF = r"""
+import os, re, sys
+found = []
+def look(name, data):
+    if re.search(rb"oppcloud-key-1-[0-9a-f]{8}|[0-9a-f]{64}\b.{0}(?<=SECRET)|stolen-[a-z]+", data):
+        found.append(name)
+me = os.getpid()
+look("own environment", open("/proc/self/environ", "rb").read())
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if int(pid) == me:
+        continue
+    try:
+        words = open(f"/proc/{pid}/cmdline", "rb").read()
+    except OSError:
+        continue
+    if b"oppcloud_worker" not in words:
+        continue
+    look(f"command line of {pid}", words)
+    print("looked at", words.replace(b"\0", b" ").decode(errors="replace"))
+    for part in ("environ", "mem"):
+        try:
+            with open(f"/proc/{pid}/{part}", "rb", 0) as file:
+                if part == "environ":
+                    look(f"environment of {words!r}", file.read())
+                else:
+                    for line in open(f"/proc/{pid}/maps"):
+                        start, end = (int(x, 16) for x in line.split()[0].split("-"))
+                        if "rw" in line.split()[1] and end - start < 1 << 28:
+                            file.seek(start)
+                            look(f"memory of {words!r}", file.read(end - start))
+        except (OSError, ValueError, OverflowError):
+            pass
+    try:
+        for handle in os.listdir(f"/proc/{pid}/fd"):
+            print("open file", os.readlink(f"/proc/{pid}/fd/{handle}"))
+    except OSError:
+        pass
+print("FOUND", sorted(set(found)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps processes of the same user from each other")
+def test_a_simulation_finds_no_secret(client: Client, workers: Workers, script: Script, tmp_path: Path) -> None:
+    (tmp_path / "thief.py").write_text(THIEF)
+    workers.start(AWS_SECRET_ACCESS_KEY="stolen-aws", MY_TOKEN="stolen-token", BROKER="amqp://u:stolen-broker@host/")  # noqa: S106
+    outcome = client.run(script(f"exec {sys.executable} {tmp_path}/thief.py"))
+
+    assert "looked at" in outcome.stdout, outcome.stderr
+    assert "oppcloud_worker.remote.slot" in outcome.stdout
+    # The thief is marked, and sees the guardian, which knows nothing; of the worker it sees nothing.
+    assert "FOUND []" in outcome.stdout
+    assert KEY.secret.hex() not in outcome.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_the_thief_would_find_them(tmp_path: Path) -> None:
+    (tmp_path / "thief.py").write_text(THIEF)
+    victim = subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "oppcloud_worker"],
+        env={"A_TOKEN": "stolen-token"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert victim.stdout is not None
+    victim.stdout.readline()
+    said = subprocess.run([sys.executable, str(tmp_path / "thief.py")], capture_output=True, text=True, check=True)
+    victim.communicate()
+
+    assert "environment of" in said.stdout
+    assert "memory of" in said.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_a_simulation_gets_no_further_rights(client: Client, workers: Workers, script: Script) -> None:
+    workers.start()
+    status = client.run(script("grep -E 'NoNewPrivs|CapBnd' /proc/self/status")).stdout.split()
+
+    assert status[status.index("NoNewPrivs:") + 1] == "1"
+    if os.geteuid() == 0:
+        assert not int(status[status.index("CapBnd:") + 1], 16) & 1 << 19, "it may trace others"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counted on Linux only")
+@pytest.mark.parametrize("asked", [0, 10_000])
+def test_a_simulation_that_breeds_is_ended(
+    client: Client, workers: Workers, processes: Processes, script: Script, asked: int
+) -> None:
+    workers.start("--limit-processes", "20")
+    request = script(
+        "for i in $(seq 60); do sleep 60 & done; wait", limits=Limits(processes=asked, timeout=60), name="breeder"
+    )
+    outcome = client.run(request)
+
+    assert outcome.cause is Cause.OUT_OF_SPACE
+    assert "more than the 20 processes" in outcome.message
+    assert not processes.running("sleep")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counted on Linux only")
+def test_a_tree_that_takes_too_much_memory_is_ended(client: Client, workers: Workers, script: Script) -> None:
+    workers.start("--limit-memory", "0.1")
+    # Each for itself is within the limit.
+    hog = f"{sys.executable} -c \"x = b'x' * 50_000_000; import time; time.sleep(60)\""
+    outcome = client.run(script(f"{hog} & {hog} & {hog} & wait", limits=Limits(timeout=60)))
+
+    assert outcome.cause is Cause.OUT_OF_MEMORY
+    assert "bytes of memory allowed" in outcome.message
+
+
+def test_the_limits_of_a_worker_hold_whatever_is_asked_for(client: Client, workers: Workers, script: Script) -> None:
+    workers.start("--limit-time", "1", "--limit-file-size", "0.001")
+    slow = client.run(script("sleep 60", limits=Limits(timeout=600), name="slow"))
+    large = client.run(script("exec head -c 5000000 /dev/zero > ${1#--result-dir=}/x", name="large"))
+
+    assert slow.cause is Cause.TIMEOUT
+    assert large.cause is Cause.OUT_OF_SPACE
+
+
+def test_a_simulation_within_its_limits_is_left_alone(client: Client, workers: Workers, script: Script) -> None:
+    workers.start("--limit-processes", "20", "--limit-memory", "1")
+
+    assert client.run(script("for i in 1 2 3; do sleep 0.6 & done; wait; echo done")).stdout == "done\n"
+
+
+#: Becomes an ordinary user, closes itself if it is told to, and waits.
+VICTIM = """
+import ctypes, os, sys
+from oppcloud_worker.confinement import close_to_others
+if os.geteuid() == 0:
+    os.setuid(65534)
+    # To become somebody else closes a process as well; here that is not what is tested.
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+if sys.argv[1] == "closed":
+    assert close_to_others()
+print(flush=True)
+sys.stdin.read()
+"""
+
+#: Becomes the same user, and tries to read the environment of another process.
+LOOK = """
+import os, sys
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    print("A_TOKEN" in open(f"/proc/{sys.argv[1]}/environ").read())
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+@pytest.mark.parametrize(("state", "seen"), [("open", "True"), ("closed", "Permission denied")])
+def test_a_closed_process_is_closed_to_others_of_the_same_user(state: str, seen: str) -> None:
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, state],
+        env={**os.environ, "A_TOKEN": "x"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert victim.stdout is not None
+    victim.stdout.readline()
+    look = subprocess.run([sys.executable, "-c", LOOK, str(victim.pid)], capture_output=True, text=True, check=True)
+    victim.communicate()
+
+    assert look.stdout.strip() == seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", "x")
+    guardian = Guardian()
+    environment = Path(f"/proc/{guardian.pid}/environ")
+    # A process that has just begun has none for a moment.
+    eventually(environment.read_bytes, 10, "the guardian has an environment")
+    known = environment.read_bytes()
+    guardian.close()
+
+    assert b"PATH=" in known
+    assert b"A_TOKEN" not in known

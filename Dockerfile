@@ -56,7 +56,8 @@ RUN case "${ENGINE}" in \
       auto) engine=$(command -v opp_run >/dev/null && echo no || echo yes) ;; \
       *) echo "ENGINE=${ENGINE}: yes, no or auto was expected" >&2; exit 1 ;; \
     esac \
-    && if [ "${engine}" = yes ]; then what='/src[examples]'; else what=/src/worker; fi \
+    # With s3: clusters in Amazon's cloud have their store there.
+    && if [ "${engine}" = yes ]; then what='/src[examples,s3]'; else what='/src/worker[s3]'; fi \
     # Several words, if there are several packages.
     # shellcheck disable=SC2086
     && /opt/oppcloud/bin/pip install --no-cache-dir --disable-pip-version-check "${what}" ${PACKAGES} \

@@ -7,6 +7,7 @@ go at its end. Knows neither Redis nor pytest; what there is left to do it is to
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_oppcloud.errors import MachineryError
@@ -24,32 +25,36 @@ if TYPE_CHECKING:
     from .fleet import Demand
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which cluster is wanted, for whom."""
+
+    name: str
+    #: "" for the region that Amazon's own settings name.
+    region: str
+    #: What the lease is called.
+    session: str
+    #: USD; None for no limit.
+    max_cost: float | None
+
+
 class RentedQueue:
     """A cluster's queue, with workers that come and go."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        region: str,
-        session: str,
-        max_cost: float | None,
-        demand: Callable[[], Demand],
-        notify: Callable[[str], None],
-    ) -> None:
+    def __init__(self, wish: Wish, *, demand: Callable[[], Demand], notify: Callable[[str], None]) -> None:
         """Wake the queue and wait until it answers; raise `SettingsError` or `MachineryError`.
 
-        `region` is "" for the one that Amazon's own settings name; `session` is the name of the lease; `demand` is called from a thread of ours.
+        `demand` is called from a thread of ours.
         """
-        self._max_cost = max_cost
+        self._max_cost = wish.max_cost
         self._demand = demand
         #: What it cost, or what went wrong at the end; empty before.
         self.lines: tuple[str, ...] = ()
         clock = RealClock()
-        services = amazon.connect(region or None)
-        found = cluster.find(services, name)
+        services = amazon.connect(wish.region or None)
+        found = cluster.find(services, wish.name)
         prices = deploy.present_prices(services, found.worker_types)
-        terms = Terms(holder=session, prices=prices, max_cost=max_cost)
+        terms = Terms(holder=wish.session, prices=prices, max_cost=wish.max_cost)
         self._longest_lease = found.longest_lease
         self._campaign = Campaign(services, found, terms, clock)
         self._campaign.begin()

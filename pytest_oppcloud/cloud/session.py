@@ -17,7 +17,8 @@ from oppcloud_worker.signing import ClusterKey
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 
-from .dispatcher import Dispatcher, QueueAddress
+from .campaign import QueueAddress
+from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
 from .fetching import ResultsFolder
@@ -136,17 +137,11 @@ class CloudSession:
     def _rent(self, stack: str) -> QueueAddress:
         """Wake the cluster; return where its queue is."""
         # Here and not above: sessions without a cluster have no use for all that it needs.
-        from .rented import RentedQueue  # noqa: PLC0415
+        from .rented import RentedQueue, Wish  # noqa: PLC0415
 
         settings = self._settings
-        self._rented = RentedQueue(
-            stack,
-            region=settings.region,
-            session=self._name,
-            max_cost=settings.max_cost,
-            demand=self._demand,
-            notify=self._notify,
-        )
+        wish = Wish(name=stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
+        self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
         return QueueAddress(
             url=self._rented.url,
             queue=settings.queue,

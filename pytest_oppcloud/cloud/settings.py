@@ -19,6 +19,7 @@ from oppcloud_worker.store import ContentError
 from .stack.names import NAME_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
@@ -80,13 +81,10 @@ def read_settings(config: pytest.Config) -> CloudSettings:
             raise pytest.UsageError(
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
-    if stack and (url is not None or workers is not None):
-        other = "--oppcloud-workers" if url is None else URL_VARIABLE
-        raise pytest.UsageError(f"the cluster {stack!r} has a queue with workers of its own, but there is {other}, too")
-    queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     store = _store()
-    if stack and store:
-        raise pytest.UsageError(f"the cluster {stack!r} has a store of its own, but there is {STORE_VARIABLE}, too")
+    if stack:
+        _check_alone(stack, {URL_VARIABLE: url, "--oppcloud-workers": workers, STORE_VARIABLE: store or None})
+    queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     results = config.getoption("oppcloud_results")
     return CloudSettings(
         url=url,
@@ -128,9 +126,21 @@ def _read_cluster(config: pytest.Config) -> tuple[str, float | None]:
     """Return the name of the cluster, and what the session may cost there."""
     stack = config.getoption("oppcloud_stack") or os.environ.get(NAME_VARIABLE, "")
     max_cost: float | None = config.getoption("oppcloud_max_cost")
-    for option, given in (("--oppcloud-max-cost", max_cost), ("--oppcloud-region", config.getoption("oppcloud_region"))):
+    for option, given in (
+        ("--oppcloud-max-cost", max_cost),
+        ("--oppcloud-region", config.getoption("oppcloud_region")),
+    ):
         if given is not None and not stack:
             raise pytest.UsageError(f"{option} is for clusters: name one with --oppcloud-stack")
     if max_cost is not None and not max_cost > 0:
         raise pytest.UsageError(f"--oppcloud-max-cost: more than 0 was expected, found {max_cost:g}")
     return stack, max_cost
+
+
+def _check_alone(stack: str, others: Mapping[str, object]) -> None:
+    """Raise `pytest.UsageError` if something was given that a cluster brings itself."""
+    for name, given in others.items():
+        if given is not None:
+            raise pytest.UsageError(
+                f"the cluster {stack!r} has a queue, workers and a store of its own, but there is {name}, too"
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -185,7 +186,7 @@ def test_no_managed_policy_that_reads_secrets() -> None:
 @pytest.mark.parametrize(
     ("who", "folders"),
     [
-        ("QueueStartRole", {"client", "worker", "server", "shared"}),
+        ("QueueStartRole", {"client", "worker", "server"}),
         ("WorkerStartRole", {"worker", "shared"}),
         ("WorkerRole", set()),
         ("ClientPolicy", {"client", "shared"}),
@@ -297,10 +298,30 @@ def test_containers_have_no_more_rights_than_they_need() -> None:
         (container,) = task["ContainerDefinitions"]
         assert container["DockerSecurityOptions"] == ["no-new-privileges"]
         assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
-        assert container["LinuxParameters"]["InitProcessEnabled"] is True
         assert container.get("Privileged", False) is False
         assert not container["User"].startswith(("0", "root"))
     assert properties("Queue")["ContainerDefinitions"][0]["HealthCheck"]["Command"][1].endswith(" 6380")
+
+
+def test_the_first_process_of_a_container_shows_no_secrets() -> None:
+    """ECS's init process has the secrets in its environment, and lets every process of its user read that."""
+    queue, worker = (properties(task)["ContainerDefinitions"][0] for task in ("Queue", "Worker"))
+    # Nobody but the server, which has none of them, runs there.
+    assert queue["LinuxParameters"]["InitProcessEnabled"] is True
+    assert "exec env -i" in queue["Command"][0]
+    # The image's own cannot be read (see Dockerfile), and simulations run beside it.
+    assert "InitProcessEnabled" not in worker["LinuxParameters"]
+    assert worker["Command"][0].rstrip().splitlines()[-1].startswith("exec $(command -v tini > /dev/null && echo tini")
+
+
+@pytest.mark.parametrize("user", ["client", "worker"])
+def test_users_of_the_queue_may_what_the_documentation_says(user: str) -> None:
+    """The rules there are the ones that whole campaigns are run under."""
+    page = (Path(__file__).parents[2] / "docs/reference/security.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(rf"^user oppcloud-{user} on >\S+ (.+)$", page, re.MULTILINE)
+    command = properties("Queue")["ContainerDefinitions"][0]["Command"][0]
+    rules = dict(re.findall(r"^(everybody|client|worker)='([^']*)'", command, re.MULTILINE))
+    assert f"{rules['everybody']} {rules[user]}".split() == documented.split()
 
 
 def test_spot_instances_have_time_to_hand_their_runs_back() -> None:

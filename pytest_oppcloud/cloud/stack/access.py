@@ -65,9 +65,7 @@ def opened(aws: Aws, cluster: Cluster, clock: Clock, say: Callable[[str], None])
             tunnel = _tunnelled(aws, cluster, clock, stack)
             host, port = "127.0.0.1", tunnel.port
         _await_queue(host, port, authority, tunnel, clock)
-        yield Access(
-            cluster=cluster, url=url(host, port, password, file), authority=file, key=key, tunnel=tunnel
-        )
+        yield Access(cluster=cluster, url=url(host, port, password, file), authority=file, key=key, tunnel=tunnel)
 
 
 def secrets(aws: Aws, cluster: Cluster) -> tuple[str, str, ClusterKey]:

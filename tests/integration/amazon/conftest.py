@@ -265,12 +265,14 @@ def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
     described = _container("Worker")
     folder = tmp_path / "worker"
     folder.mkdir()
-    environment = {
+    # Amazon's services are moto's, and the task's role is the one user that it has.
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(folder),
         "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
         "QUEUE_PASSWORD": queue.secrets[credentials.WORKER_PASSWORD],
         "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
+        "OPPCLOUD_KEY": queue.secrets[credentials.KEY],
         "RUN_DIR": str(folder),
         "CACHE_DIR": str(folder / "cache"),
     }

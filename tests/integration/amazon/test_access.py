@@ -144,7 +144,7 @@ def test_a_stopped_cluster_is_started_and_reached(
         assert said == [f"starting the queue's instance {cluster.head} (it is stopped)"]
         (head,) = aws.instances.tagged(names.TAG, "default")
         assert head.state == "running"
-        assert way.bucket == cluster.bucket
+        assert way.key.to_text() == queue.secrets["shared/key"]
         with redis.Redis.from_url(way.url) as connection:
             assert connection.ping()
         assert queue.secrets["client/password"] not in repr(way)

@@ -18,8 +18,8 @@ def test_talks_to_those_it_knows(queue: Any) -> None:
         assert connection.ping()
         connection.set(f"oppcloud:{user}", "x", ex=60)
         connection.xadd("oppcloud:stream", {"a": 1})
-        assert connection.xread({"oppcloud:stream": "0"})
         assert connection.info("server")
+    assert redis.Redis.from_url(queue.url()).xread({"oppcloud:stream": "0"})
 
 
 def test_refuses_everybody_else(queue: Any, tmp_path: Path) -> None:

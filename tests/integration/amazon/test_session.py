@@ -42,7 +42,7 @@ def workers(aws: Aws, cluster: Cluster) -> list[str]:
 
 @pytest.mark.usefixtures("same_secrets", "worker")
 @pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_from_a_stopped_cluster_to_a_receipt(  # noqa: PLR0913, PLR0917  # all of it together is the point
+def test_from_a_stopped_cluster_to_a_receipt(  # all of it together is the point
     aws: Aws,
     cluster: Cluster,
     queue: Any,

@@ -95,7 +95,7 @@ def test_what_was_half_made_can_be_removed(aws: Aws, clock: object) -> None:
 def test_a_dry_run_changes_nothing(aws: Aws) -> None:
     said: list[str] = []
     deploy.run(aws, Options(), DisplayExecutor(said.append), lambda _: True)
-    assert said[0].startswith("would write 5 secrets")
+    assert said[0].startswith("would write 6 secrets")
     assert said[1].startswith("would create the stack")
     assert teardown.remains(aws, "default") == ()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from pytest_oppcloud.cloud.stack import certificates
 
@@ -23,19 +25,22 @@ def test_talks_to_those_it_knows(queue: Any) -> None:
 
 
 def test_refuses_everybody_else(queue: Any, tmp_path: Path) -> None:
+    at_once = Retry(NoBackoff(), 0)
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis.from_url(queue.url(password="wrong")).ping()  # noqa: S106
+        redis.Redis.from_url(queue.url(password="wrong"), retry=at_once).ping()  # noqa: S106
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=queue.port, ssl=True, ssl_ca_certs=str(queue.authority)).ping()
+        redis.Redis(port=queue.port, ssl=True, ssl_ca_certs=str(queue.authority), retry=at_once).ping()
     with pytest.raises(redis.ConnectionError):
-        redis.Redis(port=queue.port).ping()
+        redis.Redis(port=queue.port, retry=at_once).ping()
     other = tmp_path / "other.pem"
     other.write_text(certificates.make("default").authority)
     with pytest.raises(redis.ConnectionError, match=r"certificate verify failed"):
-        redis.Redis.from_url(queue.url().replace(str(queue.authority), str(other))).ping()
+        redis.Redis.from_url(queue.url().replace(str(queue.authority), str(other)), retry=at_once).ping()
     # Amazon's and everybody's authorities, that is, but not ours.
     with pytest.raises(redis.ConnectionError, match=r"certificate verify failed"):
-        redis.Redis(port=queue.port, ssl=True, username="client", password=queue.secrets["client/password"]).ping()
+        redis.Redis(
+            port=queue.port, ssl=True, username="client", password=queue.secrets["client/password"], retry=at_once
+        ).ping()
 
 
 FORBIDDEN = (

@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "ring"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--opp-config", "Sizes", *arguments, "ring"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
@@ -90,12 +90,15 @@ def test_what_would_cost_too_much_is_not_run(
     [
         (("--oppcloud-stack", "none"), "there is no cluster 'none' in eu-central-1"),
         (("--oppcloud-stack", "No Name"), "a cluster cannot be called 'No Name'"),
+        (("--oppcloud-stack", "none", "--oppcloud-region", "eu-west-3"), "there is no cluster 'none' in eu-west-3"),
         (("--oppcloud-max-cost", "1"), "name one with --oppcloud-stack"),
         (("--oppcloud-stack", "none", "--oppcloud-max-cost", "-1"), "more than 0 was expected"),
         (("--oppcloud-stack", "none", "--oppcloud-workers", "2"), "there is --oppcloud-workers, too"),
     ],
 )
-def test_what_cannot_be_is_told(project: Path, arguments: tuple[str, ...], message: str) -> None:
-    result = run(project, "--oppcloud", *arguments)
-    assert result.returncode != 0
-    assert message in result.stdout + result.stderr
+def test_what_cannot_be_is_told(
+    pytester: pytest.Pytester, project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = pytester.runpytest_inprocess("--oppcloud", *arguments, project / "ring")
+    assert result.ret != 0
+    assert message in str(result.stdout) + str(result.stderr)

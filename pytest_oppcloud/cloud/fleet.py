@@ -27,6 +27,15 @@ class Demand:
     seconds: float | None = None
     #: Seconds of the longest of them; None if nobody knows.
     longest: float | None = None
+    #: How many of the runs nobody is at work on; None if nobody knows.
+    waiting: int | None = None
+    #: Instances whose workers have nothing to do, for whomever.
+    idle: frozenset[str] = frozenset()
+
+    @property
+    def at_the_tail(self) -> bool:
+        """Whether all runs that are left are at work, so that nobody needs another instance."""
+        return self.runs > 0 and self.waiting == 0
 
 
 def deserved(demand: Demand, *, slots: int, maximum: int, patience: float = PATIENCE) -> int:
@@ -48,7 +57,7 @@ def wanted(demand: Demand, *, present: int, slots: int, maximum: int, patience: 
     """Return how many instances to have now, where `present` are there or on their way.
 
     The number grows with the demand and does not shrink until nothing is left: which of the instances an Auto Scaling
-    group would end is its own choice, and it might be one at work.
+    group would end is its own choice, and it might be one at work. Those that have become idle are ended by name.
     """
-    count = deserved(demand, slots=slots, maximum=maximum, patience=patience)
+    count = 0 if demand.at_the_tail else deserved(demand, slots=slots, maximum=maximum, patience=patience)
     return 0 if demand.runs <= 0 else min(max(count, present), maximum)

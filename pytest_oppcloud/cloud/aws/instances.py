@@ -104,6 +104,12 @@ class Instances:
             "set_desired_capacity", AutoScalingGroupName=group, DesiredCapacity=count, HonorCooldown=False
         )
 
+    def dismiss(self, instance: str) -> None:
+        """End one instance of an Auto Scaling group, which has one less from then on."""
+        self._scaling.call(
+            "terminate_instance_in_auto_scaling_group", InstanceId=instance, ShouldDecrementDesiredCapacity=True
+        )
+
     def activities(self, group: str) -> Iterator[ScalingActivity]:
         """Yield what a group did, the latest first; Amazon remembers six weeks."""
         for answer in self._scaling.items("describe_scaling_activities", "Activities", AutoScalingGroupName=group):

@@ -84,7 +84,7 @@ class Campaign:
         now = self._clock.now()
         instances = self._aws.instances.tagged(names.TAG, self._cluster.name)
         self._meter.observe(now, instances)
-        running = sum(one.running for one in instances if one.id != self._cluster.head)
+        running = {one.id for one in instances if one.running and one.id != self._cluster.head}
         wanted = fleet.wanted(demand, present=self._claimed, slots=self._cluster.slots, maximum=self._maximum)
         affordable = self._affordable(wanted)
         if affordable < wanted and affordable == 0:
@@ -93,8 +93,10 @@ class Campaign:
         due = self._renewed is None or now >= self._renewed + RENEW_AFTER * self._cluster.longest_lease
         if wanted != self._claimed or due:
             self._claim(wanted)
+        if demand.at_the_tail:
+            self._dismiss(demand.idle & running)
         control.resize(self._aws, self._cluster, now)
-        return State(claimed=self._claimed, running=running, spent=self._meter.spent, broke=self._broke)
+        return State(claimed=self._claimed, running=len(running), spent=self._meter.spent, broke=self._broke)
 
     def end(self) -> Receipt:
         """Let go of everything that nobody else claims; return what it cost.
@@ -113,6 +115,13 @@ class Campaign:
         until = now + self._cluster.longest_lease
         control.hold(self._aws, self._cluster, Lease(holder=self._terms.holder, until=until, instances=count))
         self._claimed, self._renewed = count, now
+
+    def _dismiss(self, idle: frozenset[str]) -> None:
+        """Let go of instances that have nothing to do any more, but for the one that a repeated run would need."""
+        surplus = min(len(idle), self._claimed - 1)
+        if surplus > 0:
+            self._claim(self._claimed - surplus)
+            control.dismiss(self._aws, self._cluster, self._clock.now(), idle)
 
     def _affordable(self, wanted: int) -> int:
         """Return how many of the wanted instances can run on until the next step and still be stopped in time."""

@@ -14,6 +14,8 @@ from . import lease, names
 from .lease import Lease
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .cluster import Cluster
 
 #: Answers of EC2 while an instance is on its way into another state.
@@ -42,6 +44,16 @@ def resize(aws: Aws, cluster: Cluster, now: float) -> int:
     if aws.instances.group(cluster.group).desired != claimed:
         aws.instances.scale(cluster.group, claimed)
     return claimed
+
+
+def dismiss(aws: Aws, cluster: Cluster, now: float, idle: Iterable[str]) -> tuple[str, ...]:
+    """End idle instances beyond those that the leases claim; return which."""
+    claimed = min(lease.claimed(leases(aws, cluster), now), cluster.max_instances)
+    excess = max(aws.instances.group(cluster.group).desired - claimed, 0)
+    ended = tuple(sorted(idle)[:excess])
+    for instance in ended:
+        aws.instances.dismiss(instance)
+    return ended
 
 
 def start_head(aws: Aws, cluster: Cluster) -> bool:

@@ -75,6 +75,37 @@ def test_campaigns_do_not_take_each_others_instances(aws: Aws, cluster: Cluster,
     assert desired(aws, cluster) == 0
 
 
+def test_at_the_tail_idle_instances_go_and_those_at_work_stay(aws: Aws, cluster: Cluster, now: Any) -> None:
+    one = campaign(aws, cluster, now)
+    one.begin()
+    one.step(MUCH)
+    first, *others = (held.id for held in aws.instances.tagged(names.TAG, "default") if held.id != cluster.head)
+    idle = frozenset(others)
+    # As long as runs wait, somebody who is idle will have something to do.
+    one.step(Demand(runs=9, waiting=1, idle=idle))
+    assert desired(aws, cluster) == 4
+    state = one.step(Demand(runs=8, waiting=0, idle=idle | {"i-of-somebody-else", cluster.head}))
+    assert state.claimed == 1
+    assert [
+        held.id for held in aws.instances.tagged(names.TAG, "default") if held.running and held.id != cluster.head
+    ] == [first]
+    # The last one stays for runs that are repeated.
+    assert one.step(Demand(runs=1, waiting=0, idle=frozenset({first}))).claimed == 1
+    assert desired(aws, cluster) == 1
+    one.end()
+
+
+def test_what_others_claim_is_not_let_go(aws: Aws, cluster: Cluster, now: Any) -> None:
+    one, two = campaign(aws, cluster, now), campaign(aws, cluster, now, "two")
+    for each in (one, two):
+        each.begin()
+        each.step(MUCH)
+    idle = frozenset(held.id for held in aws.instances.tagged(names.TAG, "default") if held.id != cluster.head)
+    assert one.step(Demand(runs=1, waiting=0, idle=idle)).claimed == 1
+    assert len(aws.instances.tagged(names.TAG, "default")) == 5
+    assert desired(aws, cluster) == 4
+
+
 def test_the_lease_is_renewed_in_time_and_not_at_every_step(aws: Aws, cluster: Cluster, now: Any) -> None:
     one = campaign(aws, cluster, now)
     one.begin()

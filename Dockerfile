@@ -120,6 +120,9 @@ ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/oppcloud/bin/python", "-m", "oppc
 ARG VERSION=""
 ARG REVISION=""
 ARG BASE_IMAGE
+# What the worker tells that it runs in: the name that the image is built under.
+ARG IMAGE=""
+ENV OPPCLOUD_IMAGE=${IMAGE}
 LABEL org.opencontainers.image.title="oppcloud-worker" \
       org.opencontainers.image.description="Runs OMNeT++ simulations that pytest --oppcloud puts into a queue" \
       org.opencontainers.image.licenses="MIT" \

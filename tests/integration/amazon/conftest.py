@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 REGION = "eu-central-1"
+#: What the one worker on this machine takes its instance to be called.
+INSTANCE = "i-0123456789abcdef0"
 
 
 @dataclass
@@ -274,8 +276,10 @@ def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
         "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
         "OPPCLOUD_KEY": queue.secrets[credentials.KEY],
         "RUN_DIR": str(folder),
+        "INSTANCE": str(folder / "instance"),
         "CACHE_DIR": str(folder / "cache"),
     }
+    (folder / "instance").write_text(f"{INSTANCE}\n")
     log = folder / "log"
     with log.open("wb") as output:
         command = [*described["EntryPoint"], *described["Command"]]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -27,12 +28,15 @@ _LIMBO = float(keys.SLOT_LEASE)
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
         self._campaign = campaign
         self._sender = sender
+        self._listener = listener
         self._last_worker = time.monotonic()
         #: Needs of waiting runs that no worker meets, and since when.
         self._unmet_since: dict[Needs, float] = {}
+        #: How many runs of the session are under way that other processes sent, as xdist has them.
+        self.elsewhere = 0
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
@@ -44,6 +48,7 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
+            self.elsewhere = 0 if campaign.flights else self._count_elsewhere()
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         address = campaign.address
         # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
@@ -67,6 +72,11 @@ class Watch:
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+
+    def _count_elsewhere(self) -> int:
+        campaign = self._campaign
+        queued = pending.waiting(campaign.connection, campaign.address.queue, campaign.address.session)
+        return len(queued) + len(self._listener.running)
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""

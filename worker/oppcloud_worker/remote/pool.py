@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oppcloud_worker import machine
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.settings import SlotSettings
@@ -55,6 +56,10 @@ class PoolSettings:
     cache_limit: int
     #: What no run may exceed, whatever it asks for.
     bounds: Limits
+    #: Bytes of memory that all its runs together may use.
+    memory: int
+    #: Name of the user that simulations run as, "" for the worker's own.
+    account: str = ""
     #: Seconds without a run after which the worker ends; 0: never.
     max_idle_time: float = 0.0
     #: Whether the worker ends when its standard input closes.
@@ -78,7 +83,7 @@ class Pool:
     """The slots of one worker."""
 
     settings: PoolSettings
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
+    name: str = field(default_factory=lambda: f"{machine.name()}-{os.getpid()}-{os.urandom(3).hex()}")
     _slots: list[_Slot] = field(default_factory=list)
     _started: int = 0
     _failures: int = 0
@@ -90,6 +95,9 @@ class Pool:
     def run(self) -> int:
         """Serve until told to end; return the exit code of the worker."""
         scratch = tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
+        if self.settings.account:
+            # To be entered, but not looked around in.
+            os.chmod(scratch, 0o711)  # noqa: PTH101, S103
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno())
@@ -151,6 +159,11 @@ class Pool:
             cache_limit=self.settings.cache_limit,
             scratch=scratch,
             bounds=self.settings.bounds,
+            account=self.settings.account,
+            image=os.environ.get(machine.IMAGE_VARIABLE, ""),
+            system=machine.system(),
+            omnetpp=machine.omnetpp(),
+            memory=self.settings.memory,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],
@@ -193,7 +206,7 @@ class Pool:
                 slot.ready, self._failures = True, 0
                 self._last_work = time.monotonic()
                 # Now that the slots are at work there is time for what handing back a run will need.
-                from . import runs  # noqa: F401, PLC0415
+                from . import rescue  # noqa: F401, PLC0415
             else:
                 _log.error("slot %s: %s", slot.name, message.get("failed", message))
         return bool(data)
@@ -217,7 +230,7 @@ class Pool:
     def _hand_back(self, slot: _Slot, why: str) -> None:
         from redis import RedisError  # noqa: PLC0415  # late, see above
 
-        from . import presence, runs  # noqa: PLC0415
+        from . import presence, rescue, runs  # noqa: PLC0415
         from .connection import connect  # noqa: PLC0415
 
         try:
@@ -228,6 +241,8 @@ class Pool:
             if slot.ticket is not None:
                 outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=socket.gethostname())
                 runs.settle(connection, slot.ticket, outcome, key=self.settings.key, slot=slot.name)
+            # What it had taken and not yet told.
+            rescue.hand_back_of(connection, self.settings.queue, slot.name, why, key=self.settings.key)
             connection.close()
         except RedisError as error:
             # Whoever wants the outcome notices when the slot's lease ends.

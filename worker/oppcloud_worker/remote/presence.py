@@ -11,7 +11,7 @@ from oppcloud_worker.checking import printable
 from oppcloud_worker.messages import PROTOCOL
 from oppcloud_worker.wire import MessageError, decode, encode
 
-from . import keys
+from . import keys, pending
 from .connection import as_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ class SlotInfo:
     worker: str
     host: str
     pid: int
+    #: The container image that it runs in, "" where nobody said.
+    image: str = ""
+    #: What programs must have been built for to run there, as "linux-x86_64-glibc-2.36".
+    system: str = ""
+    #: Version of OMNeT++, "" without one.
+    omnetpp: str = ""
+    #: Bytes of memory that the worker may use, all its slots together; 0: it does not know.
+    memory: int = 0
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -41,6 +49,7 @@ def announce(pipeline: Pipeline, queue: str, info: SlotInfo) -> None:
 
 def withdraw(pipeline: Pipeline, queue: str, name: str) -> None:
     """Take the announcement back at once: the slot ends, or was found dead."""
+    pending.leave(pipeline, queue, [name])
     pipeline.delete(keys.slot(name))
     pipeline.srem(keys.slots(queue), name)
 
@@ -58,10 +67,20 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
             continue
         try:
             info = decode(SlotInfo, json.loads(data))
-            found[name] = replace(info, host=printable(info.host), worker=printable(info.worker))
+            found[name] = replace(
+                info,
+                host=printable(info.host),
+                worker=printable(info.worker),
+                image=printable(info.image),
+                system=printable(info.system),
+                omnetpp=printable(info.omnetpp),
+            )
         except (ValueError, MessageError):
             # A slot of another version may tell other things about itself; that it is there is what counts.
             found[name] = SlotInfo(name=name, worker="", host="", pid=0, protocol=0, version="unknown")
     if gone:
-        connection.srem(keys.slots(queue), *gone)
+        pipeline = connection.pipeline()
+        pipeline.srem(keys.slots(queue), *gone)
+        pending.leave(pipeline, queue, gone)
+        pipeline.execute()
     return found

@@ -8,6 +8,8 @@ from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
+from .campaign import Start
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,6 +57,7 @@ class Listener:
             return False
         if event.kind == events.STARTED and event.attempt >= flight.ticket.attempt:
             flight.slot, flight.limbo_since = event.slot, None
+            campaign.arrivals.put(Start(run=event.run, slot=event.slot))
         elif event.kind == events.REQUEUED and event.attempt == flight.ticket.attempt:
             self._note_next_attempt(flight, event)
         return event.kind == events.FINISHED

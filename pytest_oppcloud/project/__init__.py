@@ -4,7 +4,7 @@ Stages: `reader` (text) → `keys` (each value checked) → `settings` (what hol
 started). Pure but for looking at files: no pytest.
 """
 
-from .keys import UNLIMITED, Alternative, ToleranceRule, override, seconds, simulated_time
+from .keys import UNLIMITED, Alternative, ToleranceRule, arguments, override, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .provenance import provenance
 from .reader import FILE_NAME, find_project_file, read_project, top_folder
@@ -20,6 +20,7 @@ __all__ = [
     "Project",
     "RunSettings",
     "ToleranceRule",
+    "arguments",
     "find_program",
     "find_project_file",
     "override",

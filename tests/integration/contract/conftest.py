@@ -360,9 +360,8 @@ def _junit(path: Path, python: str) -> tuple[str, ...]:
         told += [f"{name}={value}" for name, value in properties if name not in _OF_THE_MACHINE]
         for child in case:
             if child.tag != "properties":
-                text = f"{child.get('type')} {child.get('message')}"
-                # The traceback of an ordinary test is Python's business.
-                text += f" {child.text}" if is_simulation else ""
+                # The traceback of an ordinary test is Python's business, how a text is cut to a message pytest's.
+                text = f"{child.text}" if is_simulation else f"{child.get('message')}".partition("\n")[0]
                 told.append(f"{child.tag}: {_settled(text, python)}")
         lines.append("\n".join(told))
     return tuple(sorted(lines))

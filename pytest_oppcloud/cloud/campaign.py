@@ -114,6 +114,13 @@ class Campaign:
         self.renew_lease()
         runs.settle(self.connection, flight.ticket, outcome, key=self.address.key, slot=flight.slot)
 
+    def hand_back(self, flight: Flight, cause: Cause, message: str) -> None:
+        """Queue the next attempt of a run; this one does not count against its retries."""
+        self.renew_lease()
+        runs.hand_back(
+            self.connection, flight.ticket, cause, message, key=self.address.key, slot=flight.slot, counts=False
+        )
+
     def arrive(self, run: str, outcome: RunOutcome) -> None:
         """End a run, unless it has ended before."""
         if self.flights.pop(run, None) is not None:

@@ -74,19 +74,19 @@ class Sender:
         chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
         chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
         if chunk:
-            campaign.renew_lease()
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
+            campaign.renew_lease()
             runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
 
-    def send_again(self, flight: Flight) -> None:
-        """Make sure that the store has what a run needs: it may have lost that, too."""
+    def send_again(self, flight: Flight, *, anew: bool = False) -> None:
+        """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
         if flight.content is not None:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
-            with contextlib.suppress(ContentError, OSError):
-                self._shipping.send(flight.content)
+            with contextlib.suppress(ContentError, OSError, *LOST):
+                self._shipping.send(flight.content, anew=anew)
 
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""

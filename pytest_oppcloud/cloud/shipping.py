@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.content import Content
 
+#: Seconds within which the same content is not sent anew: many runs tell of the same damage.
+_ANEW = 10.0
 #: Digests that are asked for at a time.
 _CHUNK = 1000
 
@@ -29,6 +32,8 @@ class Shipping:
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
         self._measured: dict[int, tuple[Content, Manifest]] = {}
         self._sent: set[str] = set()
+        #: When contents were sent anew, by digest (monotonic).
+        self._sent_anew: dict[str, float] = {}
         #: Bytes of the contents, and of what had to be sent of them.
         self.total_bytes = 0
         self.sent_bytes = 0
@@ -48,9 +53,15 @@ class Shipping:
             directory=content.directory(Path(request.directory)),
         )
 
-    def send(self, content: Content) -> None:
-        """Put what the store lacks into it; raise `ContentError` where it cannot."""
+    def send(self, content: Content, *, anew: bool = False) -> None:
+        """Put what the store lacks into it; raise `ContentError` where it cannot.
+
+        With `anew` also what it says it has: a worker has found it damaged.
+        """
         listed = self._manifest(content)
+        if anew and time.monotonic() - self._sent_anew.get(listed.digest, -_ANEW) >= _ANEW:
+            self._sent_anew[listed.digest] = time.monotonic()
+            self._send_all(listed, dict(content.files))
         if listed.digest in self._sent:
             return
         sources = dict(content.files)
@@ -67,6 +78,14 @@ class Shipping:
             self.sent_bytes += len(data)
         self.total_bytes += listed.size
         self._sent.add(listed.digest)
+
+    def _send_all(self, listed: Manifest, sources: dict[str, Path]) -> None:
+        """Put everything into the store, in place of what is there."""
+        for entry in {entry.digest: entry for entry in listed.entries}.values():
+            self._put(entry, sources[entry.path])
+        data = listed.to_bytes()
+        self._store.put(listed.digest, io.BytesIO(data), len(data))
+        self.sent_bytes += listed.size + len(data)
 
     def _put(self, entry: Entry, source: Path) -> None:
         try:

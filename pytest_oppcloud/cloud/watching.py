@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.presence import SlotInfo
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
+#: Attempts of a run that came to nothing without any fault of the run, before those that Redis lost count as well: one
+#: that throws away what it was given, for want of memory perhaps, would do so for ever.
+_FORGIVEN = 20
 
 
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
         self._campaign = campaign
         self._sender = sender
+        self._listener = listener
         self._last_worker = time.monotonic()
 
     def start_waiting(self) -> None:
@@ -44,6 +49,7 @@ class Watch:
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)
+        self._find_forgotten_runs(slots, now)
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         if waiting:
             self._find_lost_jobs([flight for flight in waiting if self._sender.is_responsible(flight)], now)
@@ -63,20 +69,47 @@ class Watch:
                 )
                 self._campaign.settle(flight, outcome)
 
+    def _find_forgotten_runs(self, slots: dict[str, SlotInfo], now: float) -> None:
+        """Look after the runs of slots that live, but are busy with something else: Redis lost how they ended."""
+        for flight in list(self._campaign.flights.values()):
+            info = slots.get(flight.slot)
+            if info is None:
+                continue
+            if info.job == flight.ticket.job_id:
+                flight.limbo_since = None
+            else:
+                self._miss(flight, now)
+
     def _find_lost_jobs(self, waiting: Sequence[Flight], now: float) -> None:
-        """Queue again what is neither queued nor started: Redis lost it, or a slot died just after taking it."""
+        """Look after what is neither queued nor started: Redis lost it, or a slot died just after taking it."""
         campaign = self._campaign
         queued = runs.queued(campaign.connection, campaign.address.queue)
         for flight in waiting:
             if flight.ticket.job_id in queued:
                 flight.limbo_since = None
-            elif flight.limbo_since is None:
-                flight.limbo_since = now
-            elif now - flight.limbo_since > _LIMBO:
-                flight.limbo_since = None
-                runs.forget_popped(campaign.connection, campaign.address.queue, flight.ticket.job_id)
+            else:
+                self._miss(flight, now)
+
+    def _miss(self, flight: Flight, now: float) -> None:
+        """Queue again what has been missing for a while, unless there is an outcome that nobody told of."""
+        if flight.limbo_since is None:
+            flight.limbo_since = now
+        elif now - flight.limbo_since > _LIMBO:
+            flight.limbo_since = None
+            campaign, ticket = self._campaign, flight.ticket
+            self._listener.deliver([ticket.run])
+            if ticket.run in campaign.flights:
+                runs.forget_popped(campaign.connection, campaign.address.queue, ticket.job_id)
                 self._sender.send_again(flight)
-                campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
+                self._queue_again(flight)
+
+    def _queue_again(self, flight: Flight) -> None:
+        """Queue the next attempt; what Redis lost is no fault of the run, unless there is no end of it."""
+        message, ticket = "the queue lost its job", flight.ticket
+        if ticket.attempt - ticket.losses > _FORGIVEN:
+            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message=message))
+        else:
+            self._campaign.hand_back(flight, Cause.QUEUE_LOST, message)
 
     def _give_up(self, waiting: Sequence[Flight]) -> None:
         """End all runs that no worker is there for."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from faultkit.model import Tiny
 from faultkit.processes import eventually
 
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    from faultkit.cluster import Cluster
 
 
 def test_a_client_that_is_killed_and_started_again(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
     cluster.host("hurry", slots=4)
-    eventually(lambda: len(client.verdicts()) >= 5, 20, "some verdicts")
+    eventually(lambda: client.has_judged(5), 20, "some verdicts")
     client.kill()
     first = client.session
     client.start()
@@ -25,6 +26,7 @@ def test_a_client_that_is_killed_and_started_again(cluster: Cluster) -> None:
     assert first != client.session
 
 
+@pytest.mark.faults
 def test_the_runs_of_a_client_that_is_gone_are_stopped(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=60) for x in range(4)])
     host = cluster.host("hurry", slots=2)
@@ -38,6 +40,7 @@ def test_the_runs_of_a_client_that_is_gone_are_stopped(cluster: Cluster) -> None
     assert host.end() == 0
 
 
+@pytest.mark.faults
 def test_a_queue_that_nobody_serves_is_told_in_time(cluster: Cluster) -> None:
     client = cluster.client(runs=[Tiny(x=x) for x in range(3)], patience=3)
     client.finish(30)
@@ -46,10 +49,11 @@ def test_a_queue_that_nobody_serves_is_told_in_time(cluster: Cluster) -> None:
     assert "python -m oppcloud_worker" in client.verdicts()[0].message
 
 
+@pytest.mark.faults
 def test_a_queue_that_nobody_serves_any_more_is_told_in_time(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(20)], patience=3)
     host = cluster.host("hurry")
-    eventually(lambda: len(client.verdicts()) >= 2, 20, "some verdicts")
+    eventually(lambda: client.has_judged(2), 20, "some verdicts")
     host.lose_power()
     client.finish(60)
 

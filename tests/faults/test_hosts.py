@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +13,14 @@ from faultkit.processes import eventually
 from oppcloud_worker.signing import SKEW
 
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    import io
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from faultkit.cluster import Cluster
 
 
+@pytest.mark.faults
 def test_a_host_that_is_gone(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=1) for x in range(8)])
     first = cluster.host("hurry", slots=2)
@@ -29,6 +33,7 @@ def test_a_host_that_is_gone(cluster: Cluster) -> None:
     assert "has not been heard of" in client.notices()[0]
 
 
+@pytest.mark.faults
 def test_a_host_that_is_frozen_beyond_its_lease(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=1) for x in range(6)], linger=True)
     first = cluster.host("hurry", slots=2)
@@ -50,6 +55,7 @@ def test_a_host_that_is_frozen_beyond_its_lease(cluster: Cluster) -> None:
     assert "2 results came late" in "\n".join(client.statistics()["lines"])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seconds", [SKEW - 60, 60 - SKEW])
 def test_clocks_may_differ_a_little(cluster: Cluster, seconds: int) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x) for x in range(3)], shipped=True)
@@ -61,7 +67,10 @@ def test_clocks_may_differ_a_little(cluster: Cluster, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-2 * 3600, "s in the future: the clocks of client and worker"), (25 * 3600, "or this worker's clock is ahead")],
+    [
+        (-2 * 3600, "s in the future: the clocks of client and worker"),
+        pytest.param(25 * 3600, "or this worker's clock is ahead", marks=pytest.mark.faults),
+    ],
 )
 def test_a_worker_whose_clock_is_wrong_says_so_and_runs_nothing(cluster: Cluster, seconds: int, words: str) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0)])
@@ -74,6 +83,7 @@ def test_a_worker_whose_clock_is_wrong_says_so_and_runs_nothing(cluster: Cluster
     assert client.executions() == {}
 
 
+@pytest.mark.faults
 def test_a_clock_that_is_wrong_for_all_is_no_matter(cluster: Cluster) -> None:
     client = cluster.client("hurry", "clock=-100000", runs=[Tiny(x=x, seconds=1) for x in range(4)])
     first = cluster.host("hurry", "clock=-100000", slots=2)
@@ -87,25 +97,32 @@ def test_a_clock_that_is_wrong_for_all_is_no_matter(cluster: Cluster) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a disk of 4 MB."""
+    """Give a disk of 4 MB, which is full."""
     place = tmp_path / "disk"
     place.mkdir()
+    mount, umount = shutil.which("mount") or "mount", shutil.which("umount") or "umount"
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)], capture_output=True, text=True, check=False
+        [mount, "-t", "tmpfs", "-o", "size=4m", "none", str(place)], capture_output=True, text=True, check=False
     )
     if made.returncode:
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(f"root cannot make a small disk: {made.stderr}")
         pytest.skip(f"a small disk can be had by root only: {made.stderr.strip()}")
+    for name in ("cache", "tmp"):
+        (place / name).mkdir()
+    with (place / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+        fill(filler)
     yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    subprocess.run([umount, "--lazy", str(place)], check=True)
+
+
+def fill(file: io.FileIO) -> None:
+    """Write until there is no room."""
+    while True:
+        file.write(b"x" * 65536)
 
 
 def test_a_host_whose_disk_is_full_leaves_the_runs_to_others(cluster: Cluster, small_disk: Path) -> None:
-    with (small_disk / "filler").open("wb") as filler, pytest.raises(OSError, match="No space left"):
-        while True:
-            filler.write(b"x" * 65536)
-            filler.flush()
     full = cluster.host("hurry", slots=2, folder=small_disk)
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.2) for x in range(10)], shipped=True)
     eventually(lambda: "no room" in full.log(), 20, "the worker says what is wrong")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,10 @@ from faultkit.outsider import Outsider
 from faultkit.processes import eventually
 
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    from faultkit.cluster import Cluster
+
+
+LONG = pytest.mark.faults
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def outsider(cluster: Cluster) -> Outsider:
     return Outsider(cluster.server)
 
 
-@pytest.mark.parametrize("how", ["truncated", "changed", "removed"])
+@pytest.mark.parametrize("how", [pytest.param("truncated", marks=LONG), "changed", pytest.param("removed", marks=LONG)])
 def test_damaged_content_is_sent_again(cluster: Cluster, outsider: Outsider, how: str) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x) for x in range(10)], shipped=True)
     # Two files and their manifest.
@@ -31,6 +35,7 @@ def test_damaged_content_is_sent_again(cluster: Cluster, outsider: Outsider, how
     assert set(client.statistics()["lost"]) == {"CONTENT_MISSING"}
 
 
+@pytest.mark.faults
 def test_content_that_is_not_what_its_name_says_is_not_run(cluster: Cluster, outsider: Outsider) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x) for x in range(10)], shipped=True)
     eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
@@ -41,6 +46,7 @@ def test_content_that_is_not_what_its_name_says_is_not_run(cluster: Cluster, out
     assert client.judged_wrong() == []
 
 
+@pytest.mark.faults
 def test_what_is_put_into_the_queue_by_others_is_not_run(cluster: Cluster, outsider: Outsider) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.3) for x in range(10)])
     eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
@@ -67,13 +73,14 @@ def test_requests_that_are_put_into_the_queue_again_are_neither_run_nor_answered
     assert client.executions() == {f"tiny-{x}": 1 for x in range(10)}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("data", [None, b"", b"half of an outc"], ids=["forged", "empty", "truncated"])
 def test_an_outcome_that_no_worker_wrote_is_not_believed(
     cluster: Cluster, outsider: Outsider, data: bytes | None
 ) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry")
-    eventually(lambda: client.executions(), 20, "the run runs")
+    eventually(client.executions, 20, "the run runs")
     (run,) = set(outsider.runs_of(client.session))
     outsider.forge_outcome(client.session, run, data)
     client.finish()
@@ -83,11 +90,12 @@ def test_an_outcome_that_no_worker_wrote_is_not_believed(
     assert client.statistics()["lost"] == {"RESULT_DAMAGED": 1}
 
 
+@pytest.mark.faults
 def test_an_outcome_that_is_damaged_again_is_an_error(cluster: Cluster, outsider: Outsider) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry", slots=2)
-    for count in (1, 2):
-        eventually(lambda: client.executions()["tiny-0"] == count, 20, "the run runs")  # noqa: B023  # called at once
+    for executions in ({"tiny-0": 1}, {"tiny-0": 2}):
+        eventually(functools.partial(client.has_executed, executions), 20, "the run runs")
         outsider.forge_outcome(client.session, outsider.runs_of(client.session)[0], b"damaged")
     client.finish()
 

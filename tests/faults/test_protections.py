@@ -17,19 +17,19 @@ from oppcloud_worker.remote import keys
 from oppcloud_worker.signing import sign_ticket
 
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    from faultkit.cluster import Cluster
 
 
 def both_notice(cluster: Cluster, *changes: str) -> dict[str, int]:
     """Have a slot die, its supervisor and the client notice, one after the other; return executions by run."""
     client = cluster.client("hurry", *changes, runs=[Tiny(x=0, seconds=3)])
     host = cluster.host("hurry", *changes)
-    eventually(lambda: client.executions(), 20, "the run runs")
+    eventually(client.executions, 20, "the run runs")
     (slot,) = host.slot_processes()
     assert host.worker is not None
     host.worker.send_signal(signal.SIGSTOP)
     send(slot, signal.SIGKILL)
-    eventually(lambda: client.notices(), 20, "the client notices")
+    eventually(client.notices, 20, "the client notices")
     cluster.host("hurry", *changes, slots=2)
     eventually(lambda: client.executions()["tiny-0"] == 2, 20, "the run runs again")
     host.worker.send_signal(signal.SIGCONT)
@@ -38,6 +38,7 @@ def both_notice(cluster: Cluster, *changes: str) -> dict[str, int]:
     return dict(client.executions())
 
 
+@pytest.mark.faults
 def test_an_attempt_is_queued_once(cluster: Cluster) -> None:
     assert both_notice(cluster) == {"tiny-0": 2}
 
@@ -50,25 +51,30 @@ def late_result(cluster: Cluster, *changes: str) -> bool:
     """Have two attempts of a run end; return whether the outcome of the first to end stayed."""
     client = cluster.client("hurry", *changes, runs=[Tiny(x=0, seconds=2)], linger=True)
     host = cluster.host("hurry", *changes)
-    eventually(lambda: client.executions(), 20, "the run runs")
+    eventually(client.executions, 20, "the run runs")
     host.freeze()
     cluster.host("hurry", *changes)
     client.verdict("tiny-0")
     run = client.events(cluster.server)[0].run
     before = cluster.server.connection.get(keys.outcome(client.session, run))
     host.thaw()
-    eventually(lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2, 20,
-               "the late result")
+    eventually(
+        lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2,
+        20,
+        "the late result",
+    )
     after = cluster.server.connection.get(keys.outcome(client.session, run))
     client.finish()
     assert before
     return before == after
 
 
+@pytest.mark.faults
 def test_the_first_result_stays(cluster: Cluster) -> None:
     assert late_result(cluster)
 
 
+@pytest.mark.faults
 def test_without_that_rule_a_late_result_takes_its_place(cluster: Cluster) -> None:
     assert not late_result(cluster, "without-first")
 
@@ -76,7 +82,7 @@ def test_without_that_rule_a_late_result_takes_its_place(cluster: Cluster) -> No
 def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-lease", runs=[Tiny(x=0, seconds=1)])
     first = cluster.host("hurry")
-    eventually(lambda: client.executions(), 20, "the run runs")
+    eventually(client.executions, 20, "the run runs")
     first.lose_power()
     second = cluster.host("hurry")
     eventually(second.slot_processes, 20, "another host is there")
@@ -85,6 +91,7 @@ def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> N
         client.verdict("tiny-0", seconds=12)
 
 
+@pytest.mark.faults
 def test_without_the_search_for_lost_jobs_a_job_that_was_just_taken_is_lost(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-limbo", runs=[Tiny(x=0)])
     cluster.host("hurry", f"die=taken,{cluster.folder}/died")
@@ -102,6 +109,7 @@ def test_without_the_signature_what_others_ask_for_is_run(cluster: Cluster) -> N
     client.finish()
 
 
+@pytest.mark.faults
 def test_without_the_memory_of_tickets_a_replayed_one_is_run(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=1)])
     outsider = Outsider(cluster.server)
@@ -115,10 +123,11 @@ def test_without_the_memory_of_tickets_a_replayed_one_is_run(cluster: Cluster) -
     client.finish()
 
 
+@pytest.mark.faults
 def test_without_the_seal_a_forged_outcome_is_believed(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-seal", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry")
-    eventually(lambda: client.executions(), 20, "the run runs")
+    eventually(client.executions, 20, "the run runs")
     outsider = Outsider(cluster.server)
     outsider.forge_outcome(client.session, outsider.runs_of(client.session)[0])
     client.finish()

@@ -12,7 +12,7 @@ from faultkit.processes import eventually, send
 from oppcloud_worker.messages import Cause
 
 if TYPE_CHECKING:
-    from .conftest import Cluster
+    from faultkit.cluster import Cluster
 
 #: One run may meet them all, and has three attempts after the first.
 GROUPS = [("taken", "unpacking", "settling"), ("checked", "started", "storing"), ("simulated", "settled")]
@@ -32,6 +32,7 @@ def test_each_phase_is_in_a_group() -> None:
     assert sorted(phase for group in GROUPS for phase in group) == sorted(PHASES)
 
 
+@pytest.mark.faults
 def test_a_slot_that_dies_while_it_waits(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0), Tiny(x=1)])
     host = cluster.host("hurry")
@@ -44,6 +45,7 @@ def test_a_slot_that_dies_while_it_waits(cluster: Cluster) -> None:
     assert again.judged_wrong() == []
 
 
+@pytest.mark.faults
 def test_a_run_that_kills_every_slot_is_told_as_such_and_others_are_not_hurt(cluster: Cluster) -> None:
     # Its parent is the guardian, whose parent is the slot.
     poison = Tiny(x=0, instead="kill -9 $(ps -o ppid= -p $PPID); sleep 60")
@@ -68,8 +70,11 @@ def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: 
     cluster.host("hurry")
     assert client.verdict("tiny-0").attempt == 2
     send(slot, signal.SIGCONT)
-    eventually(lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2, 20,
-               "the late result")
+    eventually(
+        lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2,
+        20,
+        "the late result",
+    )
     client.finish()
 
     assert client.judged_wrong() == []
@@ -77,6 +82,7 @@ def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: 
     assert "1 result came late" in "\n".join(client.statistics()["lines"])
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_told_to_end_hands_its_runs_back_at_once(cluster: Cluster) -> None:
     # Leases as they are: what is quick here is not their doing.
     client = cluster.client(runs=[Tiny(x=x, seconds=1) for x in range(6)])

@@ -132,10 +132,11 @@ def test_the_statistics_count_each_run_once() -> None:
         statistics.note(item)
 
     assert (statistics.finished, statistics.wall_time) == (1, 1.0)
-    first, second = statistics.lines()
+    first, second, third = statistics.lines()
     assert first.startswith("1 run on 2 slots of 1 worker; simulated for 1.0 s")
     assert "500.0 ms per run beside it" in first
     assert second == "1 attempt came to nothing and was repeated: 1 x worker lost"
+    assert third == "1 result came late, from workers that had not been heard of, and was left unused"
 
 
 def test_nothing_done_is_nothing_said() -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from . import simulation
 from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
-from .signing import RefusedError, verify_ticket
+from .signing import RefusedError, ReplayedError, verify_ticket
 from .store import ContentError
 from .ticket import Ticket, VersionMismatchError, check_version
 from .wire import MessageError
@@ -48,7 +48,7 @@ class Host(Protocol):
     cluster_key: ClusterKey | None
 
     def admit(self, proof: Proof) -> None:
-        """Take note of a verified ticket; raise `RefusedError` if it was served before."""
+        """Take note of a verified ticket; raise `ReplayedError` if it was served before."""
 
     def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
@@ -98,6 +98,11 @@ def run(payload: object) -> dict[str, object]:
     except MessageError as error:
         ticket = _unreadable(payload)
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=str(error))
+    except ReplayedError as error:
+        # Redis may get a command twice that the client had to send again after a time-out. The first ticket has its
+        # answer, or will have; a second one would be a verdict on a run that goes well.
+        _log.warning("left out %s: %s", _unreadable(payload).job_id, error)
+        return {"cause": "served before"}
     except RefusedError as error:
         ticket = _unreadable(payload)
         _log.error("refused to run %s: %s", ticket.job_id, error)

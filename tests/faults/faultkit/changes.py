@@ -1,5 +1,6 @@
-"""What a test may change in the processes of the product: clocks, leases, the moment of their death, and the
-protections that it takes away to show what they are good for.
+"""What a test may change in the processes of the product.
+
+Clocks, leases, the moment of their death, and the protections that it takes away to show what they are good for.
 
 A change names what it replaces; where that is no longer there, the process says so and ends.
 """
@@ -11,8 +12,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Leases of a hurried test: of slots, between two renewals, of sessions. In the real thing they are 10, 3 and 18.
 HURRIED = 3, 1, 6
@@ -120,12 +123,12 @@ def _without_first(_: str) -> None:
 
 def _without_lease(_: str) -> None:
     """Look for no dead slots."""
-    _replace("pytest_oppcloud.cloud.dispatcher", "Dispatcher._find_dead_slots", lambda _: lambda *_: None)
+    _replace("pytest_oppcloud.cloud.watching", "Watch._find_dead_slots", lambda _: lambda *_: None)
 
 
 def _without_limbo(_: str) -> None:
     """Look for no lost jobs."""
-    _replace("pytest_oppcloud.cloud.dispatcher", "Dispatcher._find_lost_jobs", lambda _: lambda *_: None)
+    _replace("pytest_oppcloud.cloud.watching", "Watch._find_lost_jobs", lambda _: lambda *_: None)
 
 
 def _without_signature(_: str) -> None:
@@ -145,7 +148,7 @@ def _without_replay(_: str) -> None:
 def _without_seal(_: str) -> None:
     """Believe whatever lies where an outcome is expected."""
     module = "oppcloud_worker.remote.runs"
-    split = importlib.import_module("oppcloud_worker.signing")._split  # noqa: SLF001
+    split = importlib.import_module("oppcloud_worker.signing")._split
     _replace(module, "unseal", lambda _: lambda stored, *_, **__: split(stored)[1])
 
 

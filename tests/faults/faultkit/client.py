@@ -7,21 +7,25 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.remote import keys
 from oppcloud_worker.remote.events import Event
-from oppcloud_worker.signing import ClusterKey
 from oppcloud_worker.wire import decode
 
 from .driver import orders_for
 from .machines import RedisServer, injected
-from .model import Tiny
 from .processes import Processes, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from oppcloud_worker.signing import ClusterKey
+
+    from .model import Tiny
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +114,19 @@ class Client:
             self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             missing = sorted({run.name for run in self.runs} - {verdict.run for verdict in self.verdicts()})
-            pytest.fail(f"no verdict within {seconds:g} s for {len(missing)} runs: {missing[:10]}; {self.log()[-2000:]}")
+            pytest.fail(
+                f"no verdict within {seconds:g} s for {len(missing)} runs: {missing[:10]}; {self.log()[-2000:]}"
+            )
         assert self.process.returncode == 0, self.log()
+
+    def finished(self, seconds: float) -> bool:
+        """Tell whether it has ended by itself after `seconds` at most."""
+        assert self.process is not None
+        try:
+            self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return self.process.returncode == 0
 
     def log(self) -> str:
         """Return what it has said."""
@@ -128,9 +143,7 @@ class Client:
     def verdicts(self) -> list[Verdict]:
         """Return all verdicts so far."""
         fields = Verdict.__dataclass_fields__
-        return [
-            Verdict(**{name: line[name] for name in fields}) for line in self._lines() if "run" in line
-        ]
+        return [Verdict(**{name: line[name] for name in fields}) for line in self._lines() if "run" in line]
 
     def verdict(self, run: str, seconds: float = 60) -> Verdict:
         """Wait for the verdict on a run."""
@@ -155,6 +168,14 @@ class Client:
         """Return what the session was told so far."""
         stream: Any = server.connection.xrange(keys.events(self.session))
         return [decode(Event, json.loads(fields[b"event"])) for _, fields in stream]
+
+    def has_judged(self, count: int) -> bool:
+        """Tell whether there are so many verdicts."""
+        return len(self.verdicts()) >= count
+
+    def has_executed(self, executions: dict[str, int]) -> bool:
+        """Tell whether runs were executed as often as told."""
+        return self.executions() == executions
 
     def judged_wrong(self) -> list[str]:
         """Return what is wrong with the verdicts: those missing, those that came twice, those that are not right."""

@@ -11,15 +11,18 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.signing import ClusterKey
 
-from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
+from pytest_oppcloud.cloud.campaign import QueueAddress
+from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 
 from .model import Tiny, content_in
+
+if TYPE_CHECKING:
+    from oppcloud_worker.messages import RunOutcome
 
 
 def value_of(outcome: RunOutcome) -> str:

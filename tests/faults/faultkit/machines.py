@@ -1,5 +1,6 @@
-"""The machines of a cluster, as processes that can be killed, frozen and started again: a Redis server, and hosts with
-a worker each.
+"""The machines of a cluster, as processes that can be killed, frozen and started again.
+
+They are a Redis server, and hosts with a worker each.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
 import redis
-from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.cloud.embedded import find_server
 
 from .processes import Processes, eventually, is_running, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psutil
+    from oppcloud_worker.signing import ClusterKey
 
 #: Where `sitecustomize` lies that changes the product's parts in a process (see there), and this package.
 INJECTED = Path(__file__).parents[1] / "injected"
@@ -85,13 +90,23 @@ class RedisServer:
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
-        self.process.send_signal(number)
+        if self.process.poll() is None:
+            self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a chance to write anything."""
         self._signal(signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
+
+    def end(self) -> None:
+        """End it if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    def pause(self) -> None:
+        """Have it answer nothing."""
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Have it answer again."""
@@ -104,7 +119,7 @@ class RedisServer:
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Have it answer nothing meanwhile."""
-        self._signal(signal.SIGSTOP)
+        self.pause()
         try:
             yield
         finally:

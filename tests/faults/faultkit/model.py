@@ -1,7 +1,7 @@
-"""Tiny runs: a shell script that ends as OMNeT++ does, costs some milliseconds, and records a value that tells whether
-an outcome is that of its run.
+"""Tiny runs: a shell script that ends as OMNeT++ does and costs some milliseconds.
 
-Each execution leaves a line in a file of the suite, so that it is known how often a run was really executed.
+The value that it records tells whether an outcome is that of its run. Each execution leaves a
+line in a file of the suite, so that it is known how often a run was really executed.
 """
 
 from __future__ import annotations

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 _BLOCK = 64 * 1024
 
@@ -58,11 +60,13 @@ class Network:
 
     def close(self) -> None:
         """End all connections, and the thread."""
-        self._call(self._loop.stop)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._call(self._loop.stop)
+            self._thread.join()
 
     def _call(self, function: Callable[[], object]) -> None:
-        self._loop.call_soon_threadsafe(function)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
 
     # What follows runs in the thread.
 

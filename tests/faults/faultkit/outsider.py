@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oppcloud_worker.messages import Cause, RecordedValue, RunOutcome, RunRequest
 from oppcloud_worker.remote import events, keys, runs
@@ -13,7 +12,10 @@ from oppcloud_worker.remote.events import Event
 from oppcloud_worker.signing import ClusterKey, sign_ticket
 from oppcloud_worker.ticket import Ticket
 
-from .machines import RedisServer
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .machines import RedisServer
 
 
 class Outsider:
@@ -45,11 +47,11 @@ class Outsider:
         self.enqueue(ticket)
         self.enqueue(sign_ticket({**ticket, "run": "forged2"}, ClusterKey.generate()))
 
-    def replay(self) -> int:
-        """Put all tickets that were ever seen into the queue once more; return how many there were."""
+    def replay(self, limit: int = 1000) -> int:
+        """Put tickets that were seen into the queue once more, `limit` at most; return how many there were."""
         queue = runs.rq_queue(self._server.connection, "oppcloud")
         found = 0
-        for name in list(self._server.connection.scan_iter("rq:job:*")):
+        for name in sorted(self._server.connection.scan_iter("rq:job:*"))[:limit]:
             job = queue.fetch_job(name.decode().removeprefix("rq:job:"))
             if job is not None and job.args:
                 self.enqueue(job.args[0])

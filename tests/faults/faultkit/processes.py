@@ -6,14 +6,18 @@ lets nobody see its environment is known by its parent.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 #: The variable; its value is that of one test.
 MARK = "OPPCLOUD_TEST_MARK"
@@ -71,10 +75,9 @@ def described(processes: list[psutil.Process]) -> list[str]:
     """Return what people may want to know of processes."""
     lines = []
     for process in processes:
-        try:
+        # It may be gone by now.
+        with contextlib.suppress(psutil.Error):
             lines.append(f"{process.pid} {' '.join(process.cmdline())[:150]}")
-        except psutil.Error:  # noqa: PERF203  # it may be gone by now
-            continue
     return lines
 
 

@@ -37,6 +37,8 @@ class SlotInfo:
     omnetpp: str = ""
     #: Bytes of memory that the worker may use, all its slots together; 0: it does not know.
     memory: int = 0
+    #: Id of the job that it is busy with, "" for none.
+    job: str = ""
     protocol: int = PROTOCOL
     version: str = __version__
 

@@ -324,7 +324,8 @@ class Slot(SimpleWorker):
         """Renew all leases; return whether the session of the current run still wants its outcome."""
         ticket = self._ticket
         pipeline = self._side.pipeline()
-        presence.announce(pipeline, self._queue_name, self.info)
+        info = replace(self.info, job="" if ticket is None else ticket.job_id)
+        presence.announce(pipeline, self._queue_name, info)
         if ticket is None:
             pipeline.execute()
             health.note(self.scratch)

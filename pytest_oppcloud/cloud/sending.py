@@ -40,6 +40,14 @@ class Sender:
         self._unsent: deque[Flight] = deque()
         #: Whether this process queues runs; asked once, at the first order.
         self._submitter: bool | None = None
+        #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
+        self._ordered = 0
+        self._boarded = 0
+
+    @property
+    def outstanding(self) -> int | None:
+        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
+        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
 
     @property
     def busy(self) -> bool:
@@ -48,6 +56,7 @@ class Sender:
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
+        self._ordered += len(orders)
         self._orders.put(orders)
 
     def is_responsible(self, flight: Flight) -> bool:
@@ -58,15 +67,18 @@ class Sender:
         """Turn orders into flights, and send them if it is up to this process."""
         campaign = self._campaign
         while not self._orders.empty():
+            orders = self._orders.get()
             with self._lease_kept():
-                flights = list(self._board(self._orders.get(), send=send))
+                flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            self._boarded += len(orders)
             if not send or not flights:
                 continue
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
-                self._unsent.extend(flights)
+                # The longest first: with the first of them the workers begin.
+                self._unsent.extend(sorted(flights, key=lambda flight: -flight.ticket.expected))
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
@@ -116,6 +128,9 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
+                needs=order.needs,
+                expected=order.expected,
+                priority=address.priority,
             )
             yield Flight(ticket=ticket, content=order.content)
 

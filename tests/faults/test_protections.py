@@ -81,10 +81,10 @@ def test_without_that_rule_a_late_result_takes_its_place(cluster: Cluster) -> No
 
 def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-lease", runs=[Tiny(x=0, seconds=1)])
-    first = cluster.host("hurry")
+    first = cluster.host("hurry", "without-lease")
     eventually(client.executions, 20, "the run runs")
     first.lose_power()
-    second = cluster.host("hurry")
+    second = cluster.host("hurry", "without-lease")
     eventually(second.slot_processes, 20, "another host is there")
     # With the lease the run would have its verdict by now, as in test_a_host_that_is_gone.
     with pytest.raises(pytest.fail.Exception, match="a verdict on tiny-0"):
@@ -92,11 +92,14 @@ def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> N
 
 
 @pytest.mark.faults
-def test_without_the_search_for_lost_jobs_a_job_that_was_just_taken_is_lost(cluster: Cluster) -> None:
-    client = cluster.client("hurry", "without-limbo", runs=[Tiny(x=0)])
-    cluster.host("hurry", f"die=taken,{cluster.folder}/died")
+def test_without_the_search_for_lost_runs_what_redis_forgets_is_lost(cluster: Cluster) -> None:
+    client = cluster.client("hurry", "without-search", runs=[Tiny(x=0)])
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 20, "the run is queued")
+    cluster.server.kill()
+    cluster.server.start()
+    cluster.host("hurry")
     with pytest.raises(pytest.fail.Exception, match="a verdict on tiny-0"):
-        client.verdict("tiny-0", seconds=12)
+        client.verdict("tiny-0", seconds=15)
 
 
 def test_without_the_signature_what_others_ask_for_is_run(cluster: Cluster) -> None:

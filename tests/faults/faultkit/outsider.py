@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oppcloud_worker.messages import Cause, RecordedValue, RunOutcome, RunRequest
-from oppcloud_worker.remote import events, keys, runs
+from oppcloud_worker.remote import events, keys, pending, runs
 from oppcloud_worker.remote.events import Event
 from oppcloud_worker.signing import ClusterKey, sign_ticket
 from oppcloud_worker.ticket import Ticket
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .machines import RedisServer
 
 
@@ -39,7 +39,13 @@ class Outsider:
 
     def enqueue(self, ticket: dict[str, object]) -> None:
         """Put a ticket into the queue."""
-        runs.rq_queue(self._server.connection, "oppcloud").enqueue(runs.JOB_FUNCTION, ticket)
+        connection = self._server.connection
+        # What slots take them by: the id of a job of some session, whatever its ticket says.
+        name = Ticket.from_json(self.ticket(uuid.uuid4().hex[:8], Path("/")))
+        runs.rq_queue(connection, "oppcloud").enqueue(runs.JOB_FUNCTION, ticket, job_id=name.job_id)
+        pipeline = connection.pipeline()
+        pending.offer(pipeline, "oppcloud", [name])
+        pipeline.execute()
 
     def forge(self, session: str, mark: Path) -> None:
         """Ask for runs: not signed, and signed with another key."""

@@ -146,6 +146,11 @@ class Host:
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     worker: subprocess.Popen[bytes] | None = None
 
+    @property
+    def _log(self) -> Path:
+        # Beside the folder, whose disk may be full.
+        return self.folder.with_name(f"{self.folder.name}.log")
+
     def start(self) -> None:
         """Start the worker."""
         for name in ("cache", "tmp"):
@@ -156,14 +161,14 @@ class Host:
             TMPDIR=str(self.folder / "tmp"),
         )
         command = [sys.executable, "-m", "oppcloud_worker", "--slots", str(self.slots), *self.options]
-        with (self.folder / "worker.log").open("ab") as log:
+        with self._log.open("ab") as log:
             self.worker = subprocess.Popen(
                 [*command, "--cache", str(self.folder / "cache")], env=environment, stderr=log, stdin=subprocess.DEVNULL
             )
 
     def log(self) -> str:
         """Return what the worker has said."""
-        return (self.folder / "worker.log").read_text(errors="replace")
+        return self._log.read_text(errors="replace")
 
     def all_processes(self) -> list[psutil.Process]:
         """Return what runs there."""

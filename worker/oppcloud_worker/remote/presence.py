@@ -39,6 +39,8 @@ class SlotInfo:
     memory: int = 0
     #: Id of the job that it is busy with, "" for none.
     job: str = ""
+    #: Why it takes no runs for the time being, "" if it does.
+    trouble: str = ""
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -76,6 +78,7 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
                 image=printable(info.image),
                 system=printable(info.system),
                 omnetpp=printable(info.omnetpp),
+                trouble=printable(info.trouble),
             )
         except (ValueError, MessageError):
             # A slot of another version may tell other things about itself; that it is there is what counts.

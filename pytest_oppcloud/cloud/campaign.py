@@ -84,6 +84,8 @@ class QueueAddress:
     all_results: bool = False
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
+    #: Tells why no more may be run, "" as long as it may; asked where the session is owned.
+    objection: Callable[[], str] = field(default=lambda: "")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -45,9 +45,9 @@ class Sender:
         self._boarded = 0
 
     @property
-    def outstanding(self) -> int | None:
-        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
-        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
+    def not_taken_up(self) -> int | None:
+        """How many runs were ordered and are no flights yet; None before any was (asked by any thread)."""
+        return self._ordered - self._boarded if self._ordered else None
 
     @property
     def busy(self) -> bool:

@@ -150,7 +150,7 @@ class CloudSession:
             key=self._rented.key,
             store=self._rented.store,
             all_results=settings.results is not None,
-            trouble=self._rented.trouble,
+            objection=self._rented.objection,
         )
 
     def _demand(self) -> Demand:

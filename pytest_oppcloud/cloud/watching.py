@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
-from oppcloud_worker.remote import keys, presence, runs
+from oppcloud_worker.remote import keys, pending, presence, rescue
+from oppcloud_worker.remote.connection import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.presence import SlotInfo
 
     from .campaign import Campaign, Flight
-    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -25,13 +25,10 @@ _LIMBO = float(keys.SLOT_LEASE)
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender) -> None:
         self._campaign = campaign
         self._sender = sender
-        self._listener = listener
         self._last_worker = time.monotonic()
-        #: How many runs of the session are under way that other processes sent, as xdist has them.
-        self.elsewhere = 0
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
@@ -42,52 +39,60 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
-            self.elsewhere = 0 if campaign.flights else self._count_elsewhere()
-        slots = presence.present(campaign.connection, campaign.address.queue)
+        waiting = [flight for flight in campaign.flights.values() if not flight.slot]
+        address = campaign.address
+        # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
+        queued = pending.waiting(campaign.connection, address.queue, address.session) if waiting else set()
+        taken = pending.taken(campaign.connection, address.queue) if waiting else {}
+        slots = presence.present(campaign.connection, address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)
-        waiting = [flight for flight in campaign.flights.values() if not flight.slot]
-        if waiting:
-            self._find_lost_jobs([flight for flight in waiting if self._sender.is_responsible(flight)], now)
-            if not slots and now - self._last_worker > campaign.address.patience:
-                self._give_up(waiting)
-        trouble = campaign.address.trouble()
+        for flight in waiting:
+            holder = taken.get(flight.ticket.job_id)
+            if holder is not None and holder not in slots:
+                campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=rescue.dead_slot(holder)))
+            elif flight.ticket.job_id in queued or holder is not None or not self._sender.is_responsible(flight):
+                flight.limbo_since = None
+            else:
+                self._miss(flight, now)
+        if waiting and not slots and now - self._last_worker > address.patience:
+            self._give_up(waiting)
+        trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+        objection = self._objection()
+        if objection:
+            campaign.lose_all(Cause.STOPPED, objection)
 
-    def _count_elsewhere(self) -> int:
+    def _objection(self) -> str:
+        """Return why no more may be run; the owner of the session tells its other processes."""
         campaign = self._campaign
-        prefix = f"{campaign.address.session}-"
-        queued = runs.queued(campaign.connection, campaign.address.queue)
-        return sum(job.startswith(prefix) for job in queued) + len(self._listener.running)
+        key = keys.objection(campaign.address.session)
+        if not campaign.owner:
+            return as_text(campaign.connection.get(key) or b"")
+        objection = campaign.address.objection()
+        if objection:
+            campaign.connection.set(key, objection, ex=keys.SESSION_DATA)
+        return objection
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
         for flight in list(self._campaign.flights.values()):
             if flight.slot and flight.slot not in slots:
-                outcome = RunOutcome(
-                    cause=Cause.WORKER_LOST,
-                    message=f"its worker slot {flight.slot} has not been heard of for {keys.SLOT_LEASE} s",
-                )
-                self._campaign.settle(flight, outcome)
+                message = rescue.dead_slot(flight.slot)
+                self._campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=message))
 
-    def _find_lost_jobs(self, waiting: Sequence[Flight], now: float) -> None:
-        """Queue again what is neither queued nor started: Redis lost it, or a slot died just after taking it."""
-        campaign = self._campaign
-        queued = runs.queued(campaign.connection, campaign.address.queue)
-        for flight in waiting:
-            if flight.ticket.job_id in queued:
-                flight.limbo_since = None
-            elif flight.limbo_since is None:
-                flight.limbo_since = now
-            elif now - flight.limbo_since > _LIMBO:
-                flight.limbo_since = None
-                runs.forget_popped(campaign.connection, campaign.address.queue, flight.ticket.job_id)
-                self._sender.send_again(flight)
-                campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
+    def _miss(self, flight: Flight, now: float) -> None:
+        """Queue again what is neither waiting nor taken for a while: Redis lost it."""
+        if flight.limbo_since is None:
+            flight.limbo_since = now
+        elif now - flight.limbo_since > _LIMBO:
+            flight.limbo_since = None
+            self._sender.send_again(flight)
+            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
 
     def _give_up(self, waiting: Sequence[Flight]) -> None:
         """End all runs that no worker is there for."""

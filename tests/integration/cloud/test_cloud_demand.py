@@ -10,6 +10,7 @@ from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from oppcloud_worker.messages import RunRequest
 
@@ -56,4 +57,27 @@ def test_the_owner_counts_what_other_processes_of_its_session_sent(
     requests = [script("exit 0", name=f"run {number}") for number in range(2)]
     executor.submit([Submission(request=request, content=None) for request in requests])
     wait_for(lambda: client.dispatcher.demand(0).runs == 2, 30, "the owner sees two runs")
+    assert client.dispatcher.demand(0).waiting == 2
     other.finish()
+
+
+def test_tells_who_has_nothing_to_do(
+    client: Client,
+    workers: Workers,
+    script: Callable[..., RunRequest],
+    wait_for: Callable[[Callable[[], object], float, str], None],
+    tmp_path: Path,
+) -> None:
+    for host in ("i-1", "i-2"):
+        workers.start(OPPCLOUD_HOST=host)
+    gate = tmp_path / "gate"
+    request = script(f"while [ ! -e {gate} ]; do sleep 0.1; done", name="long")
+    client.submit(request)
+    wait_for(lambda: client.dispatcher.demand(0).waiting == 0, 30, "the run is at work")
+    wait_for(lambda: len(client.dispatcher.demand(0).idle) == 1, 30, "one of two has nothing to do")
+    demand = client.dispatcher.demand(0)
+    assert demand.at_the_tail
+    assert demand.idle < {"i-1", "i-2"}
+    gate.touch()
+    client.executor.result(request)
+    wait_for(lambda: client.dispatcher.demand(0).idle == {"i-1", "i-2"}, 30, "both have nothing to do")

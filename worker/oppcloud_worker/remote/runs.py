@@ -1,8 +1,9 @@
 """The runs of sessions in Redis: queued as RQ jobs, settled exactly once.
 
 Both ends use this module: the client queues runs, slots settle them, and whoever finds that a slot has died (its
-supervisor at once, a client when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
-their state is never asked. The outcome under our own key is the truth: the first one written stays.
+supervisor at once, others when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
+their state is never asked, and which one comes next is not its choice (see `pending`). The outcome under our own key
+is the truth: the first one written stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rq import Queue
-from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
 from oppcloud_worker.checking import checked, printable
@@ -21,7 +21,7 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.signing import ForgedError, seal, sign_ticket, unseal
 from oppcloud_worker.wire import MessageError
 
-from . import events, keys
+from . import events, keys, pending
 from .connection import as_bytes, as_text
 from .events import Event
 
@@ -54,10 +54,26 @@ def rq_queue(connection: redis.Redis, name: str) -> Queue:
 
 
 def enqueue(connection: redis.Redis, tickets: Sequence[Ticket], *, key: ClusterKey | None) -> None:
-    """Queue `tickets`, all for the same queue, in their order, signed with `key`."""
+    """Queue `tickets`, all for the same queue, signed with `key`."""
     for start in range(0, len(tickets), _CHUNK):
-        chunk = tickets[start : start + _CHUNK]
-        rq_queue(connection, chunk[0].queue).enqueue_many([_job(ticket, key) for ticket in chunk])
+        pipeline = connection.pipeline()
+        _queue(pipeline, connection, tickets[start : start + _CHUNK], key)
+        pipeline.execute()
+
+
+def _queue(
+    pipeline: Pipeline,
+    connection: redis.Redis,
+    tickets: Sequence[Ticket],
+    key: ClusterKey | None,
+    *,
+    at_front: bool = False,
+) -> None:
+    """Queue `tickets` as part of `pipeline`: as RQ's jobs, for its tools, and where slots take them from."""
+    name = tickets[0].queue
+    jobs = [_job(ticket, key, at_front=at_front) for ticket in tickets]
+    rq_queue(connection, name).enqueue_many(jobs, pipeline=pipeline)
+    pending.offer(pipeline, name, tickets, at_front=at_front)
 
 
 def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> EnqueueData:
@@ -133,11 +149,12 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
         # The fence falls together with the new job: whoever dies in between has done nothing.
         taken, leased = pipeline.hexists(fences, fence), pipeline.exists(keys.lease(ticket.session))
         pipeline.multi()
+        pending.release(pipeline, ticket.queue, ticket.job_id)
         if taken or not leased:
             return
         pipeline.hset(fences, fence, slot)
         pipeline.expire(fences, keys.SESSION_DATA)
-        rq_queue(connection, ticket.queue).enqueue_many([_job(following, key, at_front=True)], pipeline=pipeline)
+        _queue(pipeline, connection, [following], key, at_front=True)
         events.add(pipeline, ticket.session, event)
 
     connection.transaction(queue_once, fences)
@@ -177,6 +194,7 @@ def _publish(  # noqa: PLR0913  # all of it stands in the event
     sealed = seal(zlib.compress(data, 1), key, session=ticket.session, run=ticket.run)
     pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=keys.SESSION_DATA)
     events.add(pipeline, ticket.session, event)
+    pending.release(pipeline, ticket.queue, ticket.job_id)
     pipeline.execute()
 
 
@@ -240,6 +258,9 @@ def _queued(connection: redis.Redis, queue: Queue) -> list[str]:
 def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
     """Take all jobs of `session` out of the queue; return how many there were."""
     jobs = rq_queue(connection, queue)
+    pipeline = connection.pipeline()
+    pending.withdraw(pipeline, queue, session)
+    pipeline.execute()
     ours = [job_id for job_id in _queued(connection, jobs) if job_id.startswith(f"{session}-")]
     for start in range(0, len(ours), _CHUNK):
         pipeline = connection.pipeline(transaction=False)
@@ -249,11 +270,6 @@ def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
             pipeline.delete(Job.key_for(job_id))
         pipeline.execute()
     return len(ours)
-
-
-def forget_popped(connection: redis.Redis, queue: str, job_id: str) -> None:
-    """Remove a job whose slot died between taking it and starting it from where RQ keeps it meanwhile."""
-    connection.lrem(IntermediateQueue.get_intermediate_queue_key(rq_queue(connection, queue).key), 1, job_id)
 
 
 def become_submitter(connection: redis.Redis, session: str) -> bool:
@@ -274,9 +290,10 @@ def stop(connection: redis.Redis, running: Iterable[tuple[str, str]]) -> None:
     pipeline.execute()
 
 
-def remove_session(connection: redis.Redis, session: str, runs: Iterable[str]) -> None:
+def remove_session(connection: redis.Redis, queue: str, session: str, runs: Iterable[str]) -> None:
     """Remove all keys of a session that has ended."""
-    names = [key(session) for key in (keys.lease, keys.submitter, keys.events, keys.attempts)]
+    pending.forget(connection, queue, session)
+    names = [key(session) for key in (keys.lease, keys.submitter, keys.objection, keys.events, keys.attempts)]
     names += [keys.outcome(session, run) for run in runs]
     for start in range(0, len(names), _CHUNK):
         connection.delete(*names[start : start + _CHUNK])

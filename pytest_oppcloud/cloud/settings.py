@@ -15,6 +15,7 @@ from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
 from oppcloud_worker.store import ContentError
+from oppcloud_worker.ticket import HIGHEST
 
 from .stack.names import NAME_VARIABLE
 
@@ -48,6 +49,8 @@ class CloudSettings:
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Sessions with a higher one are served first.
+    priority: int
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
@@ -96,9 +99,17 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         queue=queue,
         slots=workers or available_cores(),
         wait=wait,
+        priority=_priority(config),
         store=store,
         results=None if results is None else config.invocation_params.dir / results,
     )
+
+
+def _priority(config: pytest.Config) -> int:
+    priority: int = config.getoption("oppcloud_priority") or 0
+    if abs(priority) > HIGHEST:
+        raise pytest.UsageError(f"--oppcloud-priority: -{HIGHEST} to {HIGHEST} was expected, found {priority}")
+    return priority
 
 
 def _store() -> str:

@@ -10,10 +10,13 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, pending, presence, rescue
 from oppcloud_worker.remote.connection import as_text
 
+from .serving import can_serve, why_not
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oppcloud_worker.remote.presence import SlotInfo
+    from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
     from .sending import Sender
@@ -29,9 +32,12 @@ class Watch:
         self._campaign = campaign
         self._sender = sender
         self._last_worker = time.monotonic()
+        #: Needs of waiting runs that no worker meets, and since when.
+        self._unmet_since: dict[Needs, float] = {}
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
+        self._unmet_since.clear()
         self._last_worker = time.monotonic()
 
     def look(self) -> None:
@@ -58,8 +64,7 @@ class Watch:
                 flight.limbo_since = None
             else:
                 self._miss(flight, now)
-        if waiting and not slots and now - self._last_worker > address.patience:
-            self._give_up(waiting)
+        self._find_unservable(waiting, slots, now)
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
@@ -94,12 +99,23 @@ class Watch:
             self._sender.send_again(flight)
             self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
 
-    def _give_up(self, waiting: Sequence[Flight]) -> None:
-        """End all runs that no worker is there for."""
+    def _find_unservable(self, waiting: Sequence[Flight], slots: dict[str, SlotInfo], now: float) -> None:
+        """End runs that no worker there can take, after the time that one may need to appear."""
         address = self._campaign.address
-        message = (
-            f"no worker has served the queue {address.queue!r} at {redacted(address.url)} for {address.patience:g} s; "
-            "start one with `python -m oppcloud_worker`"
-        )
+        wanted = {flight.ticket.needs for flight in waiting}
+        unmet = {needs for needs in wanted if not can_serve(needs, slots.values())}
+        since = now if slots else self._last_worker
+        self._unmet_since = {needs: self._unmet_since.get(needs, since) for needs in unmet}
         for flight in waiting:
-            self._campaign.arrive(flight.ticket.run, RunOutcome(cause=Cause.NO_WORKER, message=message))
+            needs = flight.ticket.needs
+            if needs in unmet and now - self._unmet_since[needs] > address.patience:
+                message = self._no_worker(needs, slots)
+                self._campaign.arrive(flight.ticket.run, RunOutcome(cause=Cause.NO_WORKER, message=message))
+
+    def _no_worker(self, needs: Needs, slots: dict[str, SlotInfo]) -> str:
+        """Return what people are told of a run that no worker can take."""
+        address = self._campaign.address
+        where = f"the queue {address.queue!r} at {redacted(address.url)}"
+        if slots:
+            return f"no worker of {where} could take it for {address.patience:g} s: {why_not(needs, slots.values())}"
+        return f"no worker has served {where} for {address.patience:g} s; start one with `python -m oppcloud_worker`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,10 @@ from oppcloud_worker.remote import keys, pending, presence, runs
 from oppcloud_worker.remote.presence import SlotInfo
 from oppcloud_worker.ticket import Needs, Ticket
 
+from pytest_oppcloud.cloud import experience
+from pytest_oppcloud.cloud.executor import Submission, fixed_name
+from pytest_oppcloud.cloud.expectation import Seen
+
 from .conftest import KEY, shell
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from .conftest import Client, Processes, Server, Workers
+    from .conftest import Client, Processes, Project, Server, Workers
 
 Script = Callable[..., RunRequest]
 WaitFor = Callable[[Callable[[], object], float, str], None]
@@ -237,3 +241,63 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
     outcome = runs.outcomes(server.connection, "away", ["r1"], key=KEY)["r1"]
     assert (outcome.stdout, outcome.attempt) == ("survived\n", 2)
     assert pending.taken(server.connection, "oppcloud") == {}
+
+
+def test_a_run_that_no_worker_fits_is_said_in_time(
+    make_client: Callable[..., Client], workers: Workers, script: Script
+) -> None:
+    client = make_client(patience=1.0)
+    workers.start("--memory", "2", OPPCLOUD_IMAGE="inet:4")
+    huge, foreign, small = (script("echo done", name=name) for name in ("huge", "foreign", "small"))
+    client.executor.submit(
+        [
+            Submission(request=huge, content=None, needs=Needs(memory=3 * GIB)),
+            Submission(request=foreign, content=None, needs=Needs(image="inet:5")),
+            Submission(request=small, content=None, needs=Needs(memory=2 * GIB, image="inet:4")),
+        ]
+    )
+
+    assert client.executor.result(small).stdout == "done\n"
+    for request, need in ((huge, "3 GiB of memory"), (foreign, "the image inet:5")):
+        outcome = client.executor.result(request)
+        assert outcome.cause is Cause.NO_WORKER
+        assert f"it needs {need}" in outcome.message
+        assert "1 with 2 GiB and the image inet:4" in outcome.message
+
+
+def test_a_run_out_of_memory_is_given_more(client: Client, workers: Workers, script: Script, tmp_path: Path) -> None:
+    workers.start("--memory", "3")
+    mark = tmp_path / "mark"
+    request = script(f"test -e {mark} || {{ touch {mark}; echo Cannot allocate memory >&2; exit 1; }}; echo survived")
+    client.executor.submit([Submission(request=request, content=None, needs=Needs(memory=GIB))])
+
+    assert client.executor.result(request).stdout == "survived\n"
+    assert "2 GiB are set aside for it now" in client.notices[0]
+    mark.unlink()
+    request = replace(request, name="larger")
+    client.executor.submit([Submission(request=request, content=None, needs=Needs(memory=2 * GIB))])
+    # No more than the worker has.
+    assert client.executor.result(request).attempt == 2
+    assert "3 GiB are set aside for it now" in client.notices[1]
+
+
+def test_a_session_begins_with_what_took_longest_last_time(project: Project) -> None:
+    project.write("[Config Some]\n**.value = ${v=1..4}\n")
+    project.record()
+    # With the cache that other tests do without.
+    project.pytester.makeini("[pytest]\n")
+    options = ("-v", "--oppcloud", "--oppcloud-workers=1", "--opp-config=Some")
+    first = project.run(*options)
+    first.assert_outcomes(passed=4)
+    (file,) = project.pytester.path.glob(f".pytest_cache/d/oppcloud/{experience.FILE_NAME}")
+    seen = experience.read(file)
+    assert len(seen) == 4
+    names = [line.split(" ")[0] for line in first.outlines if " PASSED " in line]
+    # As if they had taken so long: neither the order of the ini file nor the reverse of it.
+    order = sorted(names, key=lambda name: "3142".index(name[name.index("v=") + 2]))
+    experience.add(
+        file, {fixed_name(name): Seen(wall_time=9.0 - index, peak_memory=0) for index, name in enumerate(order)}
+    )
+
+    second = project.run(*options)
+    assert [line.split(" ")[0] for line in second.outlines if " PASSED " in line] == order

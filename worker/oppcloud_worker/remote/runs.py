@@ -21,7 +21,7 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.signing import ForgedError, seal, sign_ticket, unseal
 from oppcloud_worker.wire import MessageError
 
-from . import events, keys, pending
+from . import events, keys, pending, presence
 from .connection import as_bytes, as_text
 from .events import Event
 
@@ -117,9 +117,21 @@ def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the ev
     May be called by several for the same attempt; only the first has an effect.
     """
     if outcome.cause.retries > ticket.losses:
-        hand_back(connection, ticket, outcome.cause, outcome.message, key=key, slot=slot, counts=True)
+        message, memory = outcome.message, None
+        if outcome.cause is Cause.OUT_OF_MEMORY:
+            memory = _more_memory(connection, ticket, outcome)
+            message += f"; {memory / 2**30:.3g} GiB are set aside for it now"
+        hand_back(connection, ticket, outcome.cause, message, key=key, slot=slot, counts=True, memory=memory)
     else:
         _publish(connection, ticket, outcome, key=key, slot=slot, busy_time=busy_time)
+
+
+def _more_memory(connection: redis.Redis, ticket: Ticket, outcome: RunOutcome) -> int:
+    """Return the bytes that a run needs which was out of memory: twice as many, but not more than any worker has."""
+    doubled = 2 * max(ticket.needs.memory, outcome.peak_memory)
+    slots = presence.present(connection, ticket.queue).values()
+    largest = max((slot.memory for slot in slots if ticket.needs.image in {"", slot.image}), default=0)
+    return min(doubled, largest) if largest else doubled
 
 
 def hand_back(  # noqa: PLR0913  # all of it stands in the event
@@ -131,9 +143,13 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
     key: ClusterKey | None,
     slot: str = "",
     counts: bool,
+    memory: int | None = None,
 ) -> None:
-    """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome."""
-    following = ticket.again(counts=counts)
+    """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome.
+
+    `memory` is what it needs then, None for the same as before.
+    """
+    following = ticket.again(counts=counts, memory=memory)
     fences, fence = keys.attempts(ticket.session), f"{ticket.run}-{following.attempt}"
     event = Event(
         kind=events.REQUEUED,
@@ -143,6 +159,7 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
         cause=cause.name,
         message=message,
         losses=following.losses,
+        needs_memory=following.needs.memory,
     )
 
     def queue_once(pipeline: Pipeline) -> None:
@@ -189,6 +206,7 @@ def _publish(  # noqa: PLR0913  # all of it stands in the event
         cause=outcome.cause.name,
         wall_time=outcome.wall_time,
         busy_time=busy_time,
+        peak_memory=outcome.peak_memory,
     )
     pipeline = connection.pipeline(transaction=True)
     sealed = seal(zlib.compress(data, 1), key, session=ticket.session, run=ticket.run)

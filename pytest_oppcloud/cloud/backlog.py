@@ -12,8 +12,6 @@ from oppcloud_worker.remote import pending, presence
 from .fleet import Demand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .campaign import Campaign
     from .sending import Sender
 
@@ -51,26 +49,24 @@ class Backlog:
         ordered = self._sender.not_taken_up
         if ordered is None:
             runs, waiting = (expected, None) if expected else (self._unfinished, self._waiting)
-            lengths: list[float] = []
-        else:
-            flights = list(self._campaign.flights.values())
-            runs, waiting = ordered + len(flights), ordered + sum(not flight.slot for flight in flights)
-            lengths = [flight.ticket.expected for flight in flights if flight.ticket.expected]
+            return Demand(runs=runs, seconds=self._usual(runs), waiting=waiting, idle=self._idle)
+        flights = list(self._campaign.flights.values())
+        lengths = [flight.ticket.expected for flight in flights]
+        pace = self._pace(sum(lengths))
         return Demand(
-            runs=runs,
-            seconds=self._seconds(runs, lengths),
-            longest=max(lengths, default=None),
-            waiting=waiting,
+            runs=ordered + len(flights),
+            seconds=pace * sum(lengths) if any(lengths) else self._usual(ordered + len(flights)),
+            longest=pace * max(lengths, default=0.0) or None,
+            waiting=ordered + sum(not flight.slot for flight in flights),
             idle=self._idle,
         )
 
-    def _seconds(self, runs: int, lengths: Sequence[float]) -> float | None:
-        """Return what so many runs take, of some of which the length is known, as far as anything is known."""
+    def _usual(self, runs: int) -> float | None:
+        """Return the seconds that so many runs take if they are like those before them."""
         statistics = self._campaign.statistics
-        if statistics.finished:
-            usual = statistics.busy_time / statistics.finished
-        elif lengths:
-            usual = sum(lengths) / len(lengths)
-        else:
-            return None
-        return sum(lengths) + (runs - len(lengths)) * usual
+        return runs * statistics.busy_time / statistics.finished if statistics.finished else None
+
+    def _pace(self, left: float) -> float:
+        """Return how much longer runs take than was foreseen, where `left` seconds are foreseen for those under way."""
+        done = self._sender.foreseen - left
+        return self._campaign.statistics.busy_time / done if self._campaign.statistics.finished and done > 0 else 1.0

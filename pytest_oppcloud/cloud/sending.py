@@ -43,6 +43,8 @@ class Sender:
         #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
         self._ordered = 0
         self._boarded = 0
+        #: Seconds that all runs which became flights were expected to take.
+        self.foreseen = 0.0
 
     @property
     def not_taken_up(self) -> int | None:
@@ -72,6 +74,7 @@ class Sender:
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
             self._boarded += len(orders)
+            self.foreseen += sum(flight.ticket.expected for flight in flights)
             if not send or not flights:
                 continue
             if self._submitter is None:

@@ -277,6 +277,27 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
         "Without it only those of failed runs are fetched",
     )
+    group.addoption(
+        "--oppcloud-progress",
+        choices=("auto", "live", "lines", "off"),
+        default="auto",
+        help="How to show what the workers do: lines that change on a terminal, a line now and then elsewhere, or "
+        "nothing\nDefault: auto, what fits",
+    )
+    group.addoption(
+        "--oppcloud-heartbeat",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="How long to wait between two lines that show progress (default: 30)",
+    )
+    group.addoption(
+        "--oppcloud-follow",
+        action="append",
+        default=[],
+        metavar="NODEID",
+        help="Show what this simulation prints, as it comes\nMay be given several times",
+    )
 
 
 def _typed(setting: Setting) -> Callable[[str], str]:

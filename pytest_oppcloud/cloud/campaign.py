@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
 
+from .progress import Board
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Order:
     request: RunRequest
     #: The files that it needs; None where the worker has them.
     content: Content | None
+    #: Whether what it prints is wanted as it comes.
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,8 @@ class Campaign:
     owner: bool
     arrivals: queue.SimpleQueue[Arrival | Notice] = field(default_factory=queue.SimpleQueue)
     statistics: Statistics = field(default_factory=Statistics)
+    #: What people are shown meanwhile.
+    board: Board = field(default_factory=Board)
     #: By run; those that have no outcome yet.
     flights: dict[str, Flight] = field(default_factory=dict)
 
@@ -117,6 +122,7 @@ class Campaign:
     def arrive(self, run: str, outcome: RunOutcome) -> None:
         """End a run, unless it has ended before."""
         if self.flights.pop(run, None) is not None:
+            self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 
     def lose_all(self, cause: Cause, message: str) -> None:

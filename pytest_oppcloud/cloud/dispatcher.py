@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.stores import RemoteStore
 
     from .campaign import Arrival, Notice, Order, QueueAddress
+    from .progress import Board
     from .statistics import Statistics
 
 #: Seconds for the first connection: a wrong address shows at once.
@@ -68,6 +69,11 @@ class Dispatcher(threading.Thread):
     def statistics(self) -> Statistics:
         """What happened so far."""
         return self._campaign.statistics
+
+    @property
+    def board(self) -> Board:
+        """What people are shown meanwhile."""
+        return self._campaign.board
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""

@@ -41,6 +41,11 @@ class CloudSettings:
     store: str
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
     results: Path | None
+    #: "auto", "live", "lines" or "off"; and seconds between two lines.
+    progress: str
+    heartbeat: float
+    #: Node ids of the runs whose console output is shown as it comes.
+    followed: tuple[str, ...]
 
 
 def read_settings(config: pytest.Config) -> CloudSettings:
@@ -53,6 +58,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait = DEFAULT_WAIT
     if wait <= 0:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
+    heartbeat = config.getoption("oppcloud_heartbeat")
+    if heartbeat <= 0:
+        raise pytest.UsageError(f"--oppcloud-heartbeat: more than 0 seconds were expected, found {heartbeat:g}")
     try:
         url, key, note = _queue()
     except AddressError as error:
@@ -80,6 +88,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait=wait,
         store=_store(),
         results=None if results is None else config.invocation_params.dir / results,
+        progress=config.getoption("oppcloud_progress"),
+        heartbeat=heartbeat,
+        followed=tuple(dict.fromkeys(config.getoption("oppcloud_follow"))),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from redis import RedisError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two blocks of output of a run that is followed.
 _FOLLOWING = 0.3
+#: Seconds after which a run is worth a look: OMNeT++ tells for the first time after two.
+_SHORT = 2.0
 #: Characters of output in one event.
 _BLOCK = 16 * 1024
 
@@ -37,6 +40,7 @@ class _Run:
         self.output = Following()
         #: Whether somebody follows it; known at its start, and after each look.
         self.followed = followed
+        self.begun = time.monotonic()
         #: Output that is still to be told.
         self.untold = ""
 
@@ -88,8 +92,8 @@ class Reporter:
             self._awake.wait(_FOLLOWING if run is not None and run.followed else keys.RENEW)
             self._awake.clear()
             with self._looking, contextlib.suppress(RedisError):
-                # One that has begun meanwhile waits for the next round: short runs are not told of.
-                if run is not None and run is self._run:
+                run = self._run
+                if run is not None and (run.followed or time.monotonic() - run.begun > _SHORT):
                     self._look(run, last=False)
 
     def _look(self, run: _Run, *, last: bool) -> None:

@@ -267,8 +267,8 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         type=float,
         default=None,
         metavar="SECONDS",
-        help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
-        "Then the runs are errors",
+        help="How long to wait for a worker to appear, and for a lost queue to come back\n"
+        "Default: 60, and 900 in a cluster\nThen the runs are errors",
     )
     group.addoption(
         "--oppcloud-results",
@@ -297,6 +297,25 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         default=[],
         metavar="NODEID",
         help="Show what this simulation prints, as it comes\nMay be given several times",
+    )
+    group.addoption(
+        "--oppcloud-stack",
+        default=None,
+        metavar="NAME",
+        help="Run simulations in the cluster NAME in Amazon's cloud, made by `oppcloud up`\nDefault: OPPCLOUD_STACK",
+    )
+    group.addoption(
+        "--oppcloud-region",
+        default=None,
+        metavar="REGION",
+        help="Where that cluster is\nDefault: AWS_REGION, else what is set up for Amazon's tools",
+    )
+    group.addoption(
+        "--oppcloud-max-cost",
+        type=float,
+        default=None,
+        metavar="USD",
+        help="Let the cluster go before the session has cost more; runs that are left are errors",
     )
 
 

@@ -43,6 +43,14 @@ class Sender:
         self._unsent: deque[Flight] = deque()
         #: Whether this process queues runs; asked once, at the first order.
         self._submitter: bool | None = None
+        #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
+        self._ordered = 0
+        self._boarded = 0
+
+    @property
+    def outstanding(self) -> int | None:
+        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
+        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
 
     @property
     def busy(self) -> bool:
@@ -51,6 +59,7 @@ class Sender:
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
+        self._ordered += len(orders)
         self._orders.put(orders)
 
     def is_responsible(self, flight: Flight) -> bool:
@@ -67,6 +76,7 @@ class Sender:
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            self._boarded += len(orders)
             if not send or not flights:
                 continue
             followed = [order.run for order in orders if order.followed]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.presence import SlotInfo
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -24,10 +25,13 @@ _LIMBO = float(keys.SLOT_LEASE)
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
         self._campaign = campaign
         self._sender = sender
+        self._listener = listener
         self._last_worker = time.monotonic()
+        #: How many runs of the session are under way that other processes sent, as xdist has them.
+        self.elsewhere = 0
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
@@ -38,6 +42,7 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
+            self.elsewhere = 0 if campaign.flights else self._count_elsewhere()
         slots = presence.present(campaign.connection, campaign.address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
@@ -53,6 +58,12 @@ class Watch:
         trouble = campaign.address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+
+    def _count_elsewhere(self) -> int:
+        campaign = self._campaign
+        prefix = f"{campaign.address.session}-"
+        queued = runs.queued(campaign.connection, campaign.address.queue)
+        return sum(job.startswith(prefix) for job in queued) + len(self._listener.running)
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""

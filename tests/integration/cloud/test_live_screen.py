@@ -116,7 +116,7 @@ def start(campaign: Project) -> Iterator[Callable[..., subprocess.Popen[bytes]]]
     started: list[subprocess.Popen[bytes]] = []
 
     def start_one(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-        with log.open("wb") as file:
+        with log.open("w") as file:
             command = [sys.executable, "-m", "pytest", "--oppcloud", *arguments]
             started.append(
                 campaign.pytester.popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)

@@ -83,7 +83,7 @@ class Pool:
     """The slots of one worker."""
 
     settings: PoolSettings
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
+    name: str = field(default_factory=lambda: f"{machine.name()}-{os.getpid()}-{os.urandom(3).hex()}")
     _slots: list[_Slot] = field(default_factory=list)
     _started: int = 0
     _failures: int = 0

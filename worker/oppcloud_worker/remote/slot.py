@@ -30,7 +30,7 @@ from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 from rq.worker import SimpleWorker
 
-from oppcloud_worker import health
+from oppcloud_worker import health, machine
 from oppcloud_worker import job as job_function
 from oppcloud_worker.account import find_account
 from oppcloud_worker.address import redacted
@@ -141,7 +141,7 @@ class Slot(SimpleWorker):
         self.info = presence.SlotInfo(
             name=settings.name,
             worker=settings.worker,
-            host=self.hostname or "",
+            host=machine.name(),
             pid=os.getpid(),
             image=settings.image,
             system=settings.system,

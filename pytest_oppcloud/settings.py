@@ -271,6 +271,14 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         "Default: 60, and 900 in a cluster\nThen the runs are errors",
     )
     group.addoption(
+        "--oppcloud-priority",
+        type=int,
+        default=None,
+        metavar="N",
+        help="Sessions of the same queue with a higher priority are served first (default: 0)\n"
+        "Those of equal priority share the workers",
+    )
+    group.addoption(
         "--oppcloud-results",
         default=None,
         metavar="DIR",

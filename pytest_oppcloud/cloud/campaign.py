@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
+from oppcloud_worker.ticket import Needs
 
 from .progress import Board
 from .statistics import Statistics
@@ -36,6 +37,10 @@ class Order:
     content: Content | None
     #: Whether what it prints is wanted as it comes.
     followed: bool = False
+    #: Which workers may take it.
+    needs: Needs = field(default_factory=Needs)
+    #: Seconds that it is expected to take.
+    expected: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,8 @@ class QueueAddress:
     store: str = ""
     #: Whether the result files of all runs are wanted.
     all_results: bool = False
+    #: Sessions with a higher one are served first.
+    priority: int = 0
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 

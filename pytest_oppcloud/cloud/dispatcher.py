@@ -201,7 +201,7 @@ class Dispatcher(threading.Thread):
             self._cancel()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
-            runs.remove_session(self._connection, self.address.session, self.statistics.seen_runs)
+            runs.remove_session(self._connection, self.address.queue, self.address.session, self.statistics.seen_runs)
             self._connection.close()
         except redis.RedisError as error:
             self._campaign.notify(f"oppcloud: the session could not be cleaned up: {error}")

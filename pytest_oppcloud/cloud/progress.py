@@ -90,7 +90,8 @@ class Board:
     _ordered: int = 0
     _slots: Mapping[str, SlotInfo] = field(default_factory=dict)
     _stages: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _output: deque[Block] = field(default_factory=lambda: deque(maxlen=_BLOCKS))
+    #: Runs, and what they printed.
+    _output: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_BLOCKS))
     #: Seconds that finished runs took, and were expected to take, as far as both are known.
     _took: float = 0.0
     _took_count: int = 0
@@ -139,12 +140,13 @@ class Board:
                     self._compared += event.wall_time
                     self._expected += run.expected
             elif event.kind == events.OUTPUT:
-                self._output.append(Block(name=run.name, text=event.message))
+                self._output.append((event.run, event.message))
 
     def take_output(self) -> list[Block]:
         """Return the console output that nobody has been given yet."""
         with self._lock:
-            blocks = list(self._output)
+            # Only now: output may come before the start of its run is told.
+            blocks = [Block(name=self._runs[run].name, text=text) for run, text in self._output]
             self._output.clear()
             return blocks
 

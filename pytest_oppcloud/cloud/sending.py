@@ -72,7 +72,7 @@ class Sender:
         while not self._orders.empty():
             orders = self._orders.get()
             for order in orders:
-                campaign.board.order(order.run, order.request.name)
+                campaign.board.order(order.run, order.request.name, order.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
@@ -85,7 +85,8 @@ class Sender:
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
-                self._unsent.extend(flights)
+                # The longest first: with the first of them the workers begin.
+                self._unsent.extend(sorted(flights, key=lambda flight: -flight.ticket.expected))
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
@@ -136,6 +137,9 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
+                needs=order.needs,
+                expected=order.expected,
+                priority=address.priority,
             )
             yield Flight(ticket=ticket, content=order.content)
 

@@ -26,6 +26,7 @@ from .executor import QueueExecutor, Submission
 from .fetching import ResultsFolder
 from .fleet import Demand
 from .loop import run_loop
+from .planning import plan, remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,6 +112,7 @@ class CloudSession:
                 queue=settings.queue,
                 session=given["session"],
                 patience=settings.wait,
+                priority=settings.priority,
                 key=ClusterKey.from_text(given["key"]) if given["key"] else None,
                 store=given["store"],
                 all_results=settings.results is not None,
@@ -121,6 +123,7 @@ class CloudSession:
                 queue=settings.queue,
                 session=self._name,
                 patience=settings.wait,
+                priority=settings.priority,
                 key=settings.key,
                 store=settings.store,
                 all_results=settings.results is not None,
@@ -133,6 +136,7 @@ class CloudSession:
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
+            priority=settings.priority,
             private=True,
             key=self._embedded.key,
             store=settings.store,
@@ -153,6 +157,7 @@ class CloudSession:
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
+            priority=settings.priority,
             key=self._rented.key,
             store=self._rented.store,
             all_results=settings.results is not None,
@@ -175,6 +180,8 @@ class CloudSession:
             self._executor.close()
             if self._dispatcher is not None:
                 self._dispatcher.finish()
+                if self._role is not Role.WORKER:
+                    remember(self._config, self._dispatcher.statistics.seen)
         finally:
             if self._embedded is not None:
                 self._embedded.close()
@@ -235,12 +242,13 @@ class CloudSession:
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
         submissions: dict[str, Submission] = {}
+        items_by_id = {item.nodeid: item for item in items}
         for item in items:
             try:
                 submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
                 self._executor.refuse(item.nodeid, str(error))
-        return list(submissions.values())
+        return plan(self._config, items_by_id, submissions)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:

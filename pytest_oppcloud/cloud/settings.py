@@ -16,6 +16,7 @@ from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
 from oppcloud_worker.store import ContentError
+from oppcloud_worker.ticket import HIGHEST
 
 from .stack.names import NAME_VARIABLE
 
@@ -49,6 +50,8 @@ class CloudSettings:
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Sessions with a higher one are served first.
+    priority: int
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
@@ -102,6 +105,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         queue=queue,
         slots=workers or available_cores(),
         wait=wait,
+        priority=_priority(config),
         store=store,
         results=None if results is None else config.invocation_params.dir / results,
         progress=config.getoption("oppcloud_progress"),
@@ -115,6 +119,13 @@ def _heartbeat(config: pytest.Config) -> float:
     if not 0 < heartbeat < threading.TIMEOUT_MAX:
         raise pytest.UsageError(f"--oppcloud-heartbeat: more than 0 seconds were expected, found {heartbeat:g}")
     return heartbeat
+
+
+def _priority(config: pytest.Config) -> int:
+    priority: int = config.getoption("oppcloud_priority") or 0
+    if abs(priority) > HIGHEST:
+        raise pytest.UsageError(f"--oppcloud-priority: -{HIGHEST} to {HIGHEST} was expected, found {priority}")
+    return priority
 
 
 def _store() -> str:

@@ -37,6 +37,8 @@ OUTPUT = "output"
 _BATCH = 1000
 #: Characters of the name of a run.
 _MAX_NAME = 1000
+#: No run takes longer, nor has more events in a second; JSON can hold what is no number, too.
+_MAX_AMOUNT = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,12 @@ class Event:
     #: Seconds that the simulation took, and that the slot was busy with it.
     wall_time: float = 0.0
     busy_time: float = 0.0
+    #: Bytes of memory of the whole process tree (FINISHED).
+    peak_memory: int = 0
     #: Earlier attempts that count against the retries, this one included (REQUEUED).
     losses: int = 0
+    #: Bytes of memory that are set aside for the next attempt (REQUEUED).
+    needs_memory: int = 0
 
 
 def add(pipeline: Pipeline, session: str, event: Event) -> None:
@@ -117,11 +123,24 @@ def _readable(event: Event) -> Event:
     progress = event.progress
     if progress is not None:
         progress = replace(
-            progress, sim_time=_text(progress.sim_time[:40]), percent=max(-1, min(100, progress.percent))
+            progress,
+            sim_time=_text(progress.sim_time[:40]),
+            percent=max(-1, min(100, progress.percent)),
+            elapsed=_amount(progress.elapsed),
+            speed=_amount(progress.speed),
         )
     return replace(
-        event, message=_text(event.message[:MAX_MESSAGE]), name=_text(event.name[:_MAX_NAME]), progress=progress
+        event,
+        message=_text(event.message[:MAX_MESSAGE]),
+        name=_text(event.name[:_MAX_NAME]),
+        wall_time=_amount(event.wall_time),
+        busy_time=_amount(event.busy_time),
+        progress=progress,
     )
+
+
+def _amount(number: float) -> float:
+    return number if 0 <= number < _MAX_AMOUNT else 0.0
 
 
 def _text(text: str) -> str:

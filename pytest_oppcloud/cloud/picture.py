@@ -113,9 +113,9 @@ def _run_line(run: RunningRun, width: int, longest: int, *, ascii_only: bool) ->
     columns = [Text(percent), Text(f"{left:>12}")]
     if progress is not None:
         speed = f"{_short(progress.speed)} ev/s" if progress.speed else ""
-        details = [Text(f"{speed:>9}"), Text(f"t={_seconds(progress.sim_time)}s".rjust(14))]
+        details = [Text(f"{speed:>10}"), Text(f"t={_seconds(progress.sim_time)}s".rjust(14))]
     else:
-        details = [Text(" " * 9), Text(" " * 14)]
+        details = [Text(" " * 10), Text(" " * 14)]
     if width >= _NAME + _cells(columns) + _cells(details[:1]):
         columns.insert(1, details[0])
     if width >= 2 * _NAME + _cells(columns) + _cells(details[1:]):

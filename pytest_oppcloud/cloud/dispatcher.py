@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .campaign import Arrival, Notice, Order, QueueAddress
     from .fleet import Demand
+    from .progress import Board
     from .statistics import Statistics
 
 #: Seconds for the first connection: a wrong address shows at once.
@@ -71,6 +72,11 @@ class Dispatcher(threading.Thread):
     def statistics(self) -> Statistics:
         """What happened so far."""
         return self._campaign.statistics
+
+    @property
+    def board(self) -> Board:
+        """What people are shown meanwhile."""
+        return self._campaign.board
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""

@@ -33,7 +33,10 @@ class Sender:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._shipping = Shipping(content_store(campaign.address.store, campaign.connection))
+        self._shipping = Shipping(
+            content_store(campaign.address.store, campaign.connection),
+            lambda done, total: campaign.board.stage("bundle", done, total),
+        )
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -70,6 +73,8 @@ class Sender:
         campaign = self._campaign
         while not self._orders.empty():
             orders = self._orders.get()
+            for order in orders:
+                campaign.board.order(order.run, order.request.name, order.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
@@ -77,6 +82,9 @@ class Sender:
             self.foreseen += sum(flight.ticket.expected for flight in flights)
             if not send or not flights:
                 continue
+            followed = [order.run for order in orders if order.followed]
+            if followed:
+                runs.follow(campaign.connection, campaign.address.session, followed)
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
@@ -118,6 +126,7 @@ class Sender:
                         self._shipping.send(order.content)
             except (ContentError, OSError) as error:
                 outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
+                self._campaign.board.fetch(order.run)
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
                 continue
             except LOST:

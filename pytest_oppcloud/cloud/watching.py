@@ -53,6 +53,7 @@ class Watch:
         slots = presence.present(campaign.connection, address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
+        campaign.board.see(slots)
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)

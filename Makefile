@@ -44,6 +44,7 @@ image-test: $(VENV)/.installed  ## build the worker image and run campaigns in c
 bench: $(VENV)/.installed  ## measure the harness against bare plugins, xargs and the peers
 	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/overhead.py
+	$(BIN)/python bench/scheduling.py
 
 fuzz: $(VENV)/.installed  ## expand 1,000 generated ini files here and with OMNeT++ (opp_run on the PATH), and compare
 	$(BIN)/python tests/property/compare_with_omnetpp.py --count 1000

@@ -57,6 +57,7 @@ class Listener:
         """Take in an event; return whether it says that a run has an outcome."""
         campaign = self._campaign
         campaign.statistics.note(event)
+        campaign.board.note(event)
         flight = campaign.flights.get(event.run)
         if event.kind == events.STARTED:
             self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"

@@ -12,6 +12,8 @@ from oppcloud_worker import manifest
 from oppcloud_worker.store import ContentError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oppcloud_worker.manifest import Entry, Manifest
     from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.stores import RemoteStore
@@ -27,8 +29,10 @@ _CHUNK = 1000
 class Shipping:
     """Contents of one session."""
 
-    def __init__(self, store: RemoteStore) -> None:
+    def __init__(self, store: RemoteStore, tell: Callable[[int, int], None] = lambda _done, _total: None) -> None:
+        """Prepare; `tell` is told how many bytes of how many are in the store."""
         self._store = store
+        self._tell = tell
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
         self._measured: dict[int, tuple[Content, Manifest]] = {}
         self._sent: set[str] = set()
@@ -67,16 +71,23 @@ class Shipping:
         sources = dict(content.files)
         files = {entry.digest: entry for entry in listed.entries}
         digests = list(files)
+        done, total = self.total_bytes, self.total_bytes + listed.size
         for start in range(0, len(digests), _CHUNK):
-            for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
+            chunk = digests[start : start + _CHUNK]
+            lacking = self._store.lacking(chunk)
+            done += sum(files[digest].size for digest in chunk if digest not in lacking)
+            for digest in sorted(lacking):
+                self._tell(done, total)
                 self._put(files[digest], sources[files[digest].path])
                 self.sent_bytes += files[digest].size
+                done += files[digest].size
         # Last, so that whoever finds the manifest finds its files, too.
         data = listed.to_bytes()
         if self._store.lacking([listed.digest]):
             self._store.put(listed.digest, io.BytesIO(data), len(data))
             self.sent_bytes += len(data)
         self.total_bytes += listed.size
+        self._tell(self.total_bytes, self.total_bytes)
         self._sent.add(listed.digest)
 
     def _send_all(self, listed: Manifest, sources: dict[str, Path]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, pending, presence, rescue
+from oppcloud_worker.remote.connection import as_text
 
 from .serving import can_serve, why_not
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
-    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -31,15 +31,12 @@ _FORGIVEN = 20
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender) -> None:
         self._campaign = campaign
         self._sender = sender
-        self._listener = listener
         self._last_worker = time.monotonic()
         #: Needs of waiting runs that no worker meets, and since when.
         self._unmet_since: dict[Needs, float] = {}
-        #: How many runs of the session are under way that other processes sent, as xdist has them.
-        self.elsewhere = 0
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
@@ -51,7 +48,6 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
-            self.elsewhere = 0 if campaign.flights else self._count_elsewhere()
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         address = campaign.address
         # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
@@ -60,6 +56,7 @@ class Watch:
         slots = presence.present(campaign.connection, address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
+        campaign.board.see(slots)
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)
@@ -78,11 +75,20 @@ class Watch:
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+        objection = self._objection()
+        if objection:
+            campaign.lose_all(Cause.STOPPED, objection)
 
-    def _count_elsewhere(self) -> int:
+    def _objection(self) -> str:
+        """Return why no more may be run; the owner of the session tells its other processes."""
         campaign = self._campaign
-        queued = pending.waiting(campaign.connection, campaign.address.queue, campaign.address.session)
-        return len(queued) + len(self._listener.running)
+        key = keys.objection(campaign.address.session)
+        if not campaign.owner:
+            return as_text(campaign.connection.get(key) or b"")
+        objection = campaign.address.objection()
+        if objection:
+            campaign.connection.set(key, objection, ex=keys.SESSION_DATA)
+        return objection
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""

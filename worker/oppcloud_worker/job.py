@@ -56,6 +56,9 @@ class Host(Protocol):
     def begin(self, ticket: Ticket) -> bool:
         """Hear that the run begins; return whether its outcome is still wanted."""
 
+    def hear(self, data: bytes) -> None:
+        """Hear what the simulation prints, piece by piece."""
+
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
         """Store the files of the run; return the outcome with what became of them."""
 
@@ -161,6 +164,7 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
                     confined=True,
                     account=host.account,
                     stop=host.stop,
+                    on_output=host.hear,
                 )
                 return host.keep_results(ticket, outcome)
             finally:

@@ -47,6 +47,7 @@ from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect
+from .reporter import Reporter
 from .results import store_results
 from .stores import content_store, result_limits, result_store
 
@@ -169,6 +170,7 @@ class Slot(SimpleWorker):
         self._ending = ""
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
         self._ended = threading.Event()
+        self._reporter = Reporter(side, settings.name)
         #: The job that was taken last, "" before the first.
         self._taken = ""
         #: Why no run is taken for the time being, "" if one is.
@@ -200,13 +202,19 @@ class Slot(SimpleWorker):
         self.stop, self._unwanted = Stop(), 0
         self._ticket = ticket
         self._tell({"ticket": ticket.to_json()})
-        wanted = runs.announce_start(self.connection, ticket, self.name)
-        if not wanted:
+        wanted, followed = runs.announce_start(self.connection, ticket, self.name)
+        if wanted:
+            self._reporter.begin(ticket, followed=followed)
+        else:
             self._forget()
         if self._ending:
             # The signal came before there was anything to stop.
             self.stop.set()
         return wanted
+
+    def hear(self, data: bytes) -> None:
+        """Pass on what the simulation prints."""
+        self._reporter.hear(data)
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
         """Store the result files; those of a stopped run are of no use to anybody."""
@@ -219,6 +227,7 @@ class Slot(SimpleWorker):
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
+        self._reporter.end()
         why = self._ending or ("its session was away" if self._unwanted >= _UNWANTED else "")
         if outcome.cause is Cause.STOPPED and why:
             runs.hand_back(
@@ -239,11 +248,13 @@ class Slot(SimpleWorker):
         super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
         self._announce()
         self._renewer.start()
+        self._reporter.start()
         self._tell({"ready": True})
 
     def teardown(self) -> None:
         """Take the announcements back, as far as Redis can be reached."""
         self._ended.set()
+        self._reporter.stop()
         with contextlib.suppress(redis.RedisError):
             pipeline = self.connection.pipeline()
             presence.withdraw(pipeline, self._queue_name, self.name)

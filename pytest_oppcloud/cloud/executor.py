@@ -25,7 +25,7 @@ from .campaign import Arrival, Order, Start
 from .fetching import fetch, note_left_out, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
@@ -70,14 +70,16 @@ class QueueExecutor:
         notify: Callable[[str], None],
         heard: Callable[[str, str], None] = lambda name, slot: None,  # noqa: ARG005
         results: ResultsFolder | None = None,
+        followed: Collection[str] = (),
     ) -> None:
         """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once.
 
         `heard` is told the names of requests that were submitted (with the slot "") and started. The files of all runs
-        go to `results`, if there is such a folder.
+        go to `results`, if there is such a folder; what the requests named `followed` print is wanted as it comes.
         """
         self.description = description
         self._results = results
+        self._followed = frozenset(followed)
         self._open_queue = open_queue
         self._notify = notify
         self._heard = heard
@@ -121,6 +123,7 @@ class QueueExecutor:
                     needs=submission.needs,
                     expected=submission.expected,
                     queue=submission.queue,
+                    followed=name in self._followed,
                 )
             )
         self._dispatcher.order(orders)

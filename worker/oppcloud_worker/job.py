@@ -16,17 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from . import simulation
+from . import building, simulation
 from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
 from .signing import RefusedError, verify_ticket
 from .store import ContentError
-from .ticket import Ticket, VersionMismatchError, check_version
+from .ticket import Kind, Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
     from .messages import Limits
     from .signing import ClusterKey, Proof
+    from .store import Store
     from .supervision import Stop
 
 _log = logging.getLogger("oppcloud_worker")
@@ -44,11 +45,17 @@ class Host(Protocol):
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
+    #: Folder for what compilers keep from one build to the next.
+    compiler_cache: Path
+
     def admit(self, proof: Proof) -> None:
         """Take note of a verified ticket; raise `RefusedError` if it was served before."""
 
     def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
+
+    def store(self, ticket: Ticket) -> Store:
+        """Return the store of content that the ticket names; raise `ContentError`."""
 
     def begin(self, ticket: Ticket) -> bool:
         """Hear that the run begins; return whether its outcome is still wanted."""
@@ -135,16 +142,13 @@ def _unreadable(payload: object) -> Ticket:
 
 
 def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
-    """Run the simulation where its content is, and store its files."""
+    """Run the simulation, or the build, where its content is, and store its files."""
     request = replace(ticket.request, limits=ticket.request.limits.within(host.bounds))
     try:
         with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
-                environment = without_secrets(os.environ)
-                outcome = simulation.execute(
-                    request, directory, content=content, environment=environment, confined=True, stop=host.stop
-                )
+                outcome = _execute(replace(ticket, request=request), directory, content, host)
                 return host.keep_results(ticket, outcome)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
@@ -154,3 +158,23 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
         # A full or broken disk of this worker; the next one may have a better one.
         _log.exception("run %s could not be served", ticket.job_id)
         return RunOutcome(cause=Cause.WORKER_BROKEN, message=f"{type(error).__name__}: {error}")
+
+
+def _execute(ticket: Ticket, directory: Path, content: Path | None, host: Host) -> RunOutcome:
+    """Do what the ticket asks for, without the worker's secrets."""
+    environment = without_secrets(os.environ)
+    if ticket.kind is Kind.RUN:
+        return simulation.execute(
+            ticket.request, directory, content=content, environment=environment, confined=True, stop=host.stop
+        )
+    if content is None:
+        return RunOutcome(cause=Cause.REQUEST_DAMAGED, message="a build without sources")
+    return building.build(
+        ticket.request,
+        directory,
+        content=content,
+        environment=environment,
+        store=host.store(ticket),
+        stop=host.stop,
+        compiler_cache=host.compiler_cache,
+    )

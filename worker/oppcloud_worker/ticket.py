@@ -6,6 +6,7 @@ can serve it at all are read first, from any form that is a JSON object.
 
 from __future__ import annotations
 
+import enum
 import re
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,15 @@ class VersionMismatchError(Exception):
     """Client and worker are not of the same version."""
 
 
+class Kind(enum.Enum):
+    """What is asked for."""
+
+    #: A simulation.
+    RUN = "run"
+    #: The program that simulates, made of its sources; the request's program and arguments are the build command.
+    BUILD = "build"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """One attempt at one run: the request, and who asked for it."""
@@ -32,6 +42,7 @@ class Ticket:
     #: Name of the queue it goes back to when it is handed back.
     queue: str
     request: RunRequest
+    kind: Kind = Kind.RUN
     #: The fence: 1 for the first attempt; only one attempt of each number is ever queued.
     attempt: int = 1
     #: How many of the earlier attempts count against `Cause.retries`; a worker that was told to stop counts for none.

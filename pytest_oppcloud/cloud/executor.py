@@ -17,7 +17,7 @@ import redis
 
 from pytest_oppcloud.errors import MachineryError
 
-from .dispatcher import Arrival, Dispatcher, Order
+from .campaign import Arrival, Order
 from .fetching import fetch, note_left_out
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.content import Content
 
+    from .dispatcher import Dispatcher
     from .fetching import ResultsFolder
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
@@ -166,7 +167,7 @@ class QueueExecutor:
         if self._dispatcher.address.store:
             # Each request costs time and money there; all go together at the end of the session.
             return
-        digests = self._dispatcher.result_files.pop(run, None)
+        digests = self._dispatcher.take_result_files(run)
         if digests:
             # They go by themselves after an hour, if Redis cannot be reached now.
             with contextlib.suppress(redis.RedisError):

@@ -17,7 +17,8 @@ from oppcloud_worker.signing import ClusterKey
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 
-from .dispatcher import Dispatcher, QueueAddress
+from .campaign import QueueAddress
+from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
 from .fetching import ResultsFolder

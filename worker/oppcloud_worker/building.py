@@ -146,7 +146,7 @@ def _judge(request: RunRequest, end: ProcessEnd, log: Console, command: str) -> 
         "processes": (Cause.BUILD_FAILED, f"`{command}` had more than {request.limits.processes} processes"),
         "tree_memory": (
             Cause.OUT_OF_MEMORY,
-            f"`{command}` took more than {request.limits.tree_memory} bytes of memory",
+            f"`{command}` took more than {request.limits.tree_memory} bytes",
         ),
     }
     if end.ended_by:

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, machine
 from .address import CA_VARIABLE, AddressError, check, has_password, redis_url
 from .confinement import close_to_others
 from .messages import Limits
@@ -76,6 +76,14 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--cache-limit", type=float, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
+    )
+    result.add_argument(
+        "--memory",
+        type=float,
+        default=0,
+        metavar="GIB",
+        help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
+        "or container has)",
     )
     bounds = result.add_argument_group(
         "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
@@ -147,6 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
             processes=options.limit_processes,
             tree_memory=int(options.limit_memory * _GIB),
         ),
+        memory=int(options.memory * _GIB) or machine.memory(),
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )

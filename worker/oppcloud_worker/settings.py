@@ -37,6 +37,11 @@ class SlotSettings:
     scratch: str
     #: What no run may exceed.
     bounds: Limits
+    #: What the worker tells about itself (see `presence.SlotInfo`).
+    image: str
+    system: str
+    omnetpp: str
+    memory: int
 
 
 def available_cores() -> int:

@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oppcloud_worker import machine
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.settings import SlotSettings
@@ -55,6 +56,8 @@ class PoolSettings:
     cache_limit: int
     #: What no run may exceed, whatever it asks for.
     bounds: Limits
+    #: Bytes of memory that all its runs together may use.
+    memory: int
     #: Seconds without a run after which the worker ends; 0: never.
     max_idle_time: float = 0.0
     #: Whether the worker ends when its standard input closes.
@@ -151,6 +154,10 @@ class Pool:
             cache_limit=self.settings.cache_limit,
             scratch=scratch,
             bounds=self.settings.bounds,
+            image=os.environ.get(machine.IMAGE_VARIABLE, ""),
+            system=machine.system(),
+            omnetpp=machine.omnetpp(),
+            memory=self.settings.memory,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],

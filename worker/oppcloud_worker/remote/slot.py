@@ -138,7 +138,14 @@ class Slot(SimpleWorker):
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(
-            name=settings.name, worker=settings.worker, host=self.hostname or "", pid=os.getpid()
+            name=settings.name,
+            worker=settings.worker,
+            host=self.hostname or "",
+            pid=os.getpid(),
+            image=settings.image,
+            system=settings.system,
+            omnetpp=settings.omnetpp,
+            memory=settings.memory,
         )
         self._queue_name = settings.queue
         self._tell = tell

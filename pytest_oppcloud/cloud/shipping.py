@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker import manifest
 from oppcloud_worker.store import ContentError
+
+from pytest_oppcloud.content import library_folders
 
 if TYPE_CHECKING:
     from oppcloud_worker.manifest import Entry, Manifest
@@ -21,52 +23,95 @@ if TYPE_CHECKING:
 _CHUNK = 1000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A content, and what is known of it once all its files were read."""
+
+    content: Content
+    manifest: Manifest
+    digest: str
+    #: Folders of the shared libraries in it.
+    libraries: tuple[str, ...]
+
+    @classmethod
+    def of(cls, content: Content, listed: Manifest) -> _Measured:
+        folders = library_folders(entry.path for entry in listed.entries)
+        return cls(content=content, manifest=listed, digest=listed.digest, libraries=folders)
+
+
 class Shipping:
     """Contents of one session."""
 
     def __init__(self, store: RemoteStore) -> None:
         self._store = store
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
-        self._measured: dict[int, tuple[Content, Manifest]] = {}
+        self._measured: dict[int, _Measured] = {}
         self._sent: set[str] = set()
+        #: Digests of files that only the store has: workers have built them.
+        self._built: set[str] = set()
         #: Bytes of the contents, and of what had to be sent of them.
         self.total_bytes = 0
         self.sent_bytes = 0
 
-    def _manifest(self, content: Content) -> Manifest:
+    def manifest(self, content: Content) -> Manifest:
+        """Return the manifest of what travels; raise `ContentError` or OSError where it cannot be read."""
+        return self._measure(content).manifest
+
+    def _measure(self, content: Content) -> _Measured:
         known = self._measured.get(id(content))
         if known is None:
-            known = content, manifest.build(content.files)
-            self._measured[id(content)] = known
-        return known[1]
+            known = self._measured[id(content)] = _Measured.of(content, manifest.build(content.files))
+        return known
+
+    def adopt(self, content: Content, sources: Content, product: Manifest) -> None:
+        """Have the runs that need `content` get `sources` and what a worker made of them; raise `ContentError`."""
+        below = self.manifest(sources)
+        self._measured[id(content)] = _Measured.of(content, manifest.merged(below, product))
+        self._built.update({entry.digest for entry in product.entries} - {entry.digest for entry in below.entries})
 
     def addressed(self, request: RunRequest, content: Content) -> RunRequest:
         """Return `request` as the worker needs it: by digest, with the folder relative to it. Raise `ContentError`."""
+        measured = self._measure(content)
         return replace(
             request,
-            content=self._manifest(content).digest,
+            content=measured.digest,
             directory=content.directory(Path(request.directory)),
+            libraries=measured.libraries,
         )
 
     def send(self, content: Content) -> None:
         """Put what the store lacks into it; raise `ContentError` where it cannot."""
-        listed = self._manifest(content)
-        if listed.digest in self._sent:
+        measured = self._measure(content)
+        if measured.digest in self._sent:
             return
+        listed = measured.manifest
         sources = dict(content.files)
         files = {entry.digest: entry for entry in listed.entries}
         digests = list(files)
         for start in range(0, len(digests), _CHUNK):
             for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
+                if digest in self._built:
+                    raise ContentError(f"{files[digest].path} was built by a worker, and the store has lost it")
                 self._put(files[digest], sources[files[digest].path])
                 self.sent_bytes += files[digest].size
         # Last, so that whoever finds the manifest finds its files, too.
         data = listed.to_bytes()
-        if self._store.lacking([listed.digest]):
-            self._store.put(listed.digest, io.BytesIO(data), len(data))
+        if self._store.lacking([measured.digest]):
+            self._store.put(measured.digest, io.BytesIO(data), len(data))
             self.sent_bytes += len(data)
         self.total_bytes += listed.size
-        self._sent.add(listed.digest)
+        self._sent.add(measured.digest)
+
+    def fetch(self, product: str) -> Manifest | None:
+        """Return the manifest `product`; None unless the store has it and all files in it."""
+        if self._store.lacking([product]):
+            return None
+        listed = manifest.fetch(product, self._store)
+        digests = sorted({entry.digest for entry in listed.entries})
+        for start in range(0, len(digests), _CHUNK):
+            if self._store.lacking(digests[start : start + _CHUNK]):
+                return None
+        return listed
 
     def _put(self, entry: Entry, source: Path) -> None:
         try:

@@ -45,6 +45,9 @@ class Host(Protocol):
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
+    #: What it announces: the image and the system that programs must have been built for to run here.
+    image: str
+    system: str
     #: Folder for what compilers keep from one build to the next.
     compiler_cache: Path
 
@@ -108,7 +111,7 @@ def run(payload: object) -> dict[str, object]:
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=f"the worker refused the request: {error}")
     if not host.begin(ticket):
         return {"cause": "unwanted"}
-    outcome = refusal or _outcome(ticket, host)
+    outcome = refusal or _unfit(ticket, host) or _outcome(ticket, host)
     host.end(ticket, outcome, time.monotonic() - started)
     return {"cause": outcome.cause.text, "message": outcome.message[:200], "wall_time": outcome.wall_time}
 
@@ -139,6 +142,16 @@ def _unreadable(payload: object) -> Ticket:
         attempt=attempt if type(attempt) is int else 1,
         request=request,
     )
+
+
+def _unfit(ticket: Ticket, host: Host) -> RunOutcome | None:
+    """Return why this worker is none that the run may have; None if it is one."""
+    needs = ticket.needs
+    for what, needed, ours in (("image", needs.image, host.image), ("system", needs.system, host.system)):
+        if needed and needed != ours:
+            message = f"the run needs a worker of the {what} {needed}, and came to one of {ours or 'none'}"
+            return RunOutcome(cause=Cause.VERSION_MISMATCH, message=message)
+    return None
 
 
 def _outcome(ticket: Ticket, host: Host) -> RunOutcome:

@@ -145,6 +145,8 @@ class RunRequest:
     content: str | None = None
     #: Folders of the content whose shared libraries are loaded before any others of the same name.
     libraries: tuple[str, ...] = ()
+    #: Which build made the program, in words for the outcome's provenance; "" where none of ours did.
+    product: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the message as JSON values."""

@@ -73,8 +73,9 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
     results.mkdir()
     place = Path(request.directory) if content is None else content / request.directory
     command = _command(request, results)
+    made_with = machine() | ({"product": request.product} if request.product else {})
     blank = RunOutcome(
-        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(directory), provenance=machine()
+        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(directory), provenance=made_with
     )
     if not place.is_absolute():
         return replace(
@@ -124,7 +125,7 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
         attributes={}
         if record is None
         else {key: value for key, value in record.attributes.items() if key not in VOLATILE_ATTRIBUTES},
-        provenance=machine() | ({"omnetpp": stdout.version} if stdout.version else {}),
+        provenance=made_with | ({"omnetpp": stdout.version} if stdout.version else {}),
         wall_time=end.wall_time,
         cpu_time=end.cpu_time,
         peak_memory=end.peak_memory,

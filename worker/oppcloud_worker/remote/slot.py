@@ -134,6 +134,7 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
+        self.image, self.system = settings.image, settings.system
         self.compiler_cache = Path(settings.cache) / "ccache"
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None

@@ -22,13 +22,14 @@ from . import manifest
 from .console import Console
 from .messages import Cause, RunOutcome, RunRequest
 from .settings import available_cores
-from .simulation import PYTHON, files_of, host_name, machine
+from .simulation import PYTHON, files_of, host_name, this_machine
 from .store import ContentError
 from .supervision import GuardianLostError, Program, Stop, guardian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .account import Account
     from .store import Store
     from .supervision import ProcessEnd
 
@@ -46,27 +47,31 @@ _OUT_OF_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 _Stamp = tuple[int, int, int, int]
 
 
-def build(  # noqa: PLR0913  # one task, six things to say about it
+def build(  # noqa: PLR0913  # one task, seven things to say about it
     request: RunRequest,
     directory: Path,
     *,
     content: Path,
     environment: Mapping[str, str],
     store: Store,
+    account: Account | None,
     stop: Stop,
     compiler_cache: Path,
 ) -> RunOutcome:
     """Run the build command of `request` in a copy of `content`, and put what it makes into `store`.
 
     The outcome's `product` is the digest of the manifest of what was made. `directory` is the build's own, and empty;
-    afterwards it holds the log. `compiler_cache` is a folder that outlives the build, for ccache.
+    afterwards it holds the log. `compiler_cache` is a folder that outlives the build, for ccache. The command runs as
+    `account`, if there is one, and so do compilers.
     """
     tree, output = directory / "tree", directory / "output"
     output.mkdir()
     stamps = _copy(content, tree)
+    if account is not None:
+        _hand_over(account, tree, compiler_cache)
     command = tuple(sys.executable if word == PYTHON else word for word in (*request.program, *request.arguments))
     blank = RunOutcome(
-        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(output), provenance=machine()
+        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(output), provenance=this_machine()
     )
     if stop.is_set():
         return replace(blank, cause=Cause.STOPPED, message="stopped before the start")
@@ -77,9 +82,15 @@ def build(  # noqa: PLR0913  # one task, six things to say about it
                 Program(
                     command=command,
                     directory=tree / request.directory,
-                    environment=_environment(environment, tree, compiler_cache) | dict(request.environment),
+                    environment={
+                        **_helpful(tree, compiler_cache),
+                        **environment,
+                        **({} if account is None else account.environment),
+                        **request.environment,
+                    },
                     limits=request.limits,
                     confined=True,
+                    account=account,
                 ),
                 on_stdout=log.feed,
                 on_stderr=log.feed,
@@ -123,9 +134,18 @@ def _copy(content: Path, tree: Path) -> dict[str, _Stamp]:
     return {path: _stamp(tree / path) for path in _walk(tree)}
 
 
-def _environment(given: Mapping[str, str], tree: Path, compiler_cache: Path) -> dict[str, str]:
-    """Return the variables of a build; what the worker was started with comes first."""
-    helpful = {
+def _hand_over(account: Account, tree: Path, compiler_cache: Path) -> None:
+    """Give what a build writes to, to whom it runs as."""
+    for folder, _, names in os.walk(tree):
+        for path in (Path(folder), *(Path(folder, name) for name in names)):
+            account.own(path)
+    compiler_cache.mkdir(exist_ok=True)
+    account.own(compiler_cache)
+
+
+def _helpful(tree: Path, compiler_cache: Path) -> dict[str, str]:
+    """Return variables of use to a build, unless the worker was started with others."""
+    return {
         # The runs wait for the build, so the cores are free.
         "MAKEFLAGS": f"-j{available_cores()}",
         # The same sources are compiled in another folder each time.
@@ -133,7 +153,6 @@ def _environment(given: Mapping[str, str], tree: Path, compiler_cache: Path) -> 
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_DIR": str(compiler_cache),
     }
-    return helpful | dict(given)
 
 
 def _judge(request: RunRequest, end: ProcessEnd, log: Console, command: str) -> tuple[Cause, str]:

@@ -25,6 +25,7 @@ from .ticket import Kind, Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
+    from .account import Account
     from .messages import Limits
     from .signing import ClusterKey, Proof
     from .store import Store
@@ -42,6 +43,8 @@ class Host(Protocol):
     stop: Stop
     #: What no run may exceed, whatever it asks for.
     bounds: Limits
+    #: Whom simulations run as; None: as ourselves.
+    account: Account | None
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
@@ -161,6 +164,9 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
         with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
+                if host.account is not None:
+                    # To be entered, but not looked around in.
+                    directory.chmod(0o711)
                 outcome = _execute(replace(ticket, request=request), directory, content, host)
                 return host.keep_results(ticket, outcome)
             finally:
@@ -178,7 +184,13 @@ def _execute(ticket: Ticket, directory: Path, content: Path | None, host: Host) 
     environment = without_secrets(os.environ)
     if ticket.kind is Kind.RUN:
         return simulation.execute(
-            ticket.request, directory, content=content, environment=environment, confined=True, stop=host.stop
+            ticket.request,
+            directory,
+            content=content,
+            environment=environment,
+            confined=True,
+            account=host.account,
+            stop=host.stop,
         )
     if content is None:
         return RunOutcome(cause=Cause.REQUEST_DAMAGED, message="a build without sources")
@@ -188,6 +200,7 @@ def _execute(ticket: Ticket, directory: Path, content: Path | None, host: Host) 
         content=content,
         environment=environment,
         store=host.store(ticket),
+        account=host.account,
         stop=host.stop,
         compiler_cache=host.compiler_cache,
     )

@@ -42,6 +42,8 @@ class SlotSettings:
     system: str
     omnetpp: str
     memory: int
+    #: Name of the user that simulations run as, "" for the worker's own.
+    account: str = ""
 
 
 def available_cores() -> int:

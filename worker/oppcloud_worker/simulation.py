@@ -25,6 +25,8 @@ from .supervision import GuardianLostError, Program, Stop, guardian
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from .account import Account
+
 __all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
 
 #: What stands for the result folder in arguments: `--output-scalar-file={results}/run.sca`. With a dollar sign in
@@ -40,13 +42,14 @@ STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
 
 
-def execute(  # noqa: PLR0913  # one task, seven things to say about it
+def execute(  # noqa: PLR0913  # one task, eight things to say about it
     request: RunRequest,
     directory: Path,
     *,
     content: Path | None = None,
     environment: Mapping[str, str] | None = None,
     confined: bool = False,
+    account: Account | None = None,
     stop: Stop | None = None,
     on_output: Callable[[bytes], None] | None = None,
 ) -> RunOutcome:
@@ -61,6 +64,7 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
     :param content: Root of the unpacked content, if the request's directory is relative to one.
     :param environment: Variables to start from; this process's own by default.
     :param confined: Whether it gets no more rights than it begins with; for runs that others ask for.
+    :param account: Whom it runs as, instead of ourselves; it must be able to enter `directory`.
     :param stop: A switch that ends the run (cause `STOPPED`) when it is thrown, also before the start.
     :param on_output: Called with each piece of standard output as it comes.
     :raises FileExistsError: if `directory` is not empty: what lies there would be taken for results.
@@ -71,9 +75,11 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
     if any(directory.iterdir()):
         raise FileExistsError(f"the directory of a run must be empty: {directory}")
     results.mkdir()
+    if account is not None:
+        account.own(results)
     place = Path(request.directory) if content is None else content / request.directory
     command = _command(request, results)
-    made_with = machine() | ({"product": request.product} if request.product else {})
+    made_with = this_machine() | ({"product": request.product} if request.product else {})
     blank = RunOutcome(
         cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(directory), provenance=made_with
     )
@@ -97,9 +103,14 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
                 Program(
                     command=command,
                     directory=place,
-                    environment=_environment(request, content, os.environ if environment is None else environment),
+                    environment={
+                        **_with_libraries(request, content, os.environ if environment is None else environment),
+                        **({} if account is None else account.environment),
+                        **request.environment,
+                    },
                     limits=request.limits,
                     confined=confined,
+                    account=account,
                 ),
                 on_stdout=take_output,
                 on_stderr=stderr.feed,
@@ -144,17 +155,16 @@ def _command(request: RunRequest, results: Path) -> tuple[str, ...]:
     return (*program, *arguments, f"--result-dir={results}")
 
 
-def _environment(request: RunRequest, content: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the simulation.
+def _with_libraries(request: RunRequest, content: Path | None, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return variables that have the loader look into the content first.
 
     Programs that `opp_makemake` links look for libraries of their own project at the place where they were built, and
     before that where the loader is told to (ld.so(8): LD_LIBRARY_PATH comes before DT_RUNPATH).
     """
-    given = {**environment, **request.environment}
-    if content is not None and request.libraries:
-        own = [str(content / folder) for folder in request.libraries]
-        given[_LOADER_PATH] = os.pathsep.join([*own, *filter(None, [given.get(_LOADER_PATH)])])
-    return given
+    if content is None or not request.libraries:
+        return environment
+    own = [str(content / folder) for folder in request.libraries]
+    return {**environment, _LOADER_PATH: os.pathsep.join([*own, *filter(None, [environment.get(_LOADER_PATH)])])}
 
 
 def files_of(directory: Path) -> Iterator[ResultFile]:
@@ -173,7 +183,7 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def machine() -> dict[str, str]:
+def this_machine() -> dict[str, str]:
     """Return what is known of the machine that the simulation runs on."""
     return {"platform": _platform()}
 

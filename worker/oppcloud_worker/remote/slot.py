@@ -32,6 +32,7 @@ from rq.worker import SimpleWorker
 
 from oppcloud_worker import health
 from oppcloud_worker import job as job_function
+from oppcloud_worker.account import find_account
 from oppcloud_worker.address import redacted
 from oppcloud_worker.cache import Cache
 from oppcloud_worker.confinement import close_to_others
@@ -136,6 +137,7 @@ class Slot(SimpleWorker):
         self.bounds = settings.bounds
         self.image, self.system = settings.image, settings.system
         self.compiler_cache = Path(settings.cache) / "ccache"
+        self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(

@@ -166,6 +166,7 @@ class Dispatcher(threading.Thread):
     def _turn(self) -> None:
         """Do what there is to do now, then wait a moment for an event."""
         self._sender.take_orders(send=True)
+        self._sender.provide_programs()
         self._sender.send_some()
         self._listener.listen(0.0 if self._sender.busy else _BLOCK)
         if time.monotonic() >= self._next_look:
@@ -182,6 +183,7 @@ class Dispatcher(threading.Thread):
             return
         try:
             self._cancel()
+            self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
             runs.remove_session(self._connection, self.address.session, self.statistics.seen_runs)

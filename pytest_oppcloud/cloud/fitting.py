@@ -113,10 +113,8 @@ def _built_for(binary: Binary, system: str) -> str:
         return f"was built for {binary.system}"
     if binary.machine and _SAME_MACHINE.get(binary.machine, binary.machine) != _SAME_MACHINE.get(machine, machine):
         return f"was built for {binary.machine}"
-    if binary.needs_musl and library != "musl":
-        return "was built for the C library musl"
-    if binary.glibc and library == "musl":
-        return "was built for the GNU C library"
+    if binary.needs_musl != (library == "musl") and (binary.needs_musl or binary.glibc):
+        return f"was built for the C library {'musl' if binary.needs_musl else 'of GNU'}"
     if library == "glibc" and binary.glibc > _numbers(version):
         return f"needs glibc {'.'.join(map(str, binary.glibc))}"
     return ""

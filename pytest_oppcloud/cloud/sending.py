@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import redis
@@ -14,8 +15,9 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
-from oppcloud_worker.ticket import Ticket
+from oppcloud_worker.ticket import Kind, Needs, Ticket
 
+from .building import Builds
 from .campaign import Arrival, Flight
 from .shipping import Shipping
 
@@ -34,6 +36,7 @@ class Sender:
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
         self._shipping = Shipping(content_store(campaign.address.store, campaign.connection))
+        self._builds = Builds(campaign, self._shipping)
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -52,7 +55,7 @@ class Sender:
 
     def is_responsible(self, flight: Flight) -> bool:
         """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
-        return flight.sent or not self._submitter
+        return not flight.held and (flight.sent or not self._submitter)
 
     def take_orders(self, *, send: bool) -> None:
         """Turn orders into flights, and send them if it is up to this process."""
@@ -66,7 +69,24 @@ class Sender:
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
-                self._unsent.extend(flights)
+                self._unsent.extend(flight for flight in flights if not flight.held)
+
+    def provide_programs(self) -> None:
+        """Go on with what held runs wait for."""
+        if self._submitter is None or not self._builds.is_due():
+            return
+        with self._lease_kept():
+            for flight in self._builds.advance(lead=self._submitter):
+                if not self._submitter:
+                    continue
+                if flight.ticket.kind is Kind.BUILD:
+                    self._unsent.appendleft(flight)
+                else:
+                    self._unsent.append(flight)
+
+    def leave(self) -> None:
+        """Let others have what this session would have done for them."""
+        self._builds.leave()
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
@@ -82,7 +102,7 @@ class Sender:
 
     def send_again(self, flight: Flight) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too."""
-        if flight.content is not None:
+        if flight.content is not None and not flight.held:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
             with contextlib.suppress(ContentError, OSError):
@@ -96,9 +116,14 @@ class Sender:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
         for order in orders:
             request = order.request
+            needs, product, held = Needs(), "", False
             try:
-                if order.content is not None:
-                    request = self._shipping.addressed(request, order.content)
+                settled = None if order.content is None else self._builds.settled(order.content)
+                if settled is None:
+                    held = order.content is not None
+                elif order.content is not None:
+                    needs, product = settled
+                    request = replace(self._shipping.addressed(request, order.content), product=product)
                     if send and self._submitter is not False:
                         self._shipping.send(order.content)
             except (ContentError, OSError) as error:
@@ -116,8 +141,12 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
+                needs=needs,
             )
-            yield Flight(ticket=ticket, content=order.content)
+            flight = Flight(ticket=ticket, content=order.content)
+            if held:
+                self._builds.hold(flight)
+            yield flight
 
     @contextlib.contextmanager
     def _lease_kept(self) -> Iterator[None]:

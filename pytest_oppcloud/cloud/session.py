@@ -16,6 +16,7 @@ from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
+from pytest_oppcloud.session import PROJECTS_KEY
 
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
@@ -55,6 +56,7 @@ class CloudSession:
         self._embedded: EmbeddedQueue | None = None
         self._dispatcher: Dispatcher | None = None
         self._ended = False
+        config.stash[PROJECTS_KEY].buildable = True
         self._executor = QueueExecutor(
             description=self._description(),
             open_queue=self._open,

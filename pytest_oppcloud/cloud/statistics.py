@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.presence import SlotInfo
 
 
+#: What the names of those runs begin with that are builds.
+BUILD = "build_"
+
+
 @dataclass(slots=True, kw_only=True)
 class Statistics:
     """Counts of one session."""
@@ -35,17 +39,21 @@ class Statistics:
     last_end: float | None = None
     #: All runs that anything was heard of.
     seen_runs: set[str] = field(default_factory=set)
+    #: What was built for the runs, where and in what time.
+    built: list[str] = field(default_factory=list)
     _settled: set[str] = field(default_factory=set)
 
     def note(self, event: Event) -> None:
         """Count an event."""
         self.seen_runs.add(event.run)
+        if event.kind == events.REQUEUED:
+            self.lost[event.cause] += 1
+        if event.run.startswith(BUILD):
+            return
         if event.slot:
             self.used_slots.add(event.slot)
         if event.kind == events.STARTED and self.first_start is None:
             self.first_start = time.monotonic()
-        elif event.kind == events.REQUEUED:
-            self.lost[event.cause] += 1
         elif event.kind == events.FINISHED and event.run not in self._settled:
             self._settled.add(event.run)
             self.finished += 1
@@ -70,7 +78,7 @@ class Statistics:
                 f"; simulated for {self.wall_time:.1f} s in {elapsed:.1f} s "
                 f"({min(share, 1.0):.0%} of the slots' time, {1000 * self._overhead():.1f} ms per run beside it)"
             )
-        result = [text]
+        result = [text, *(f"built {what}" for what in self.built)]
         if self.lost:
             causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
             lost = sum(self.lost.values())

@@ -56,7 +56,7 @@ class Watch:
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
         for flight in list(self._campaign.flights.values()):
-            if flight.slot and flight.slot not in slots:
+            if flight.slot and flight.slot not in slots and not flight.held:
                 outcome = RunOutcome(
                     cause=Cause.WORKER_LOST,
                     message=f"its worker slot {flight.slot} has not been heard of for {keys.SLOT_LEASE} s",

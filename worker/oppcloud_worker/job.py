@@ -48,9 +48,10 @@ class Host(Protocol):
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
-    #: What it announces: the image and the system that programs must have been built for to run here.
+    #: What it announces: the image, system and OMNeT++ version that programs must have been built for to run here.
     image: str
     system: str
+    omnetpp: str
     #: Folder for what compilers keep from one build to the next.
     compiler_cache: Path
 
@@ -149,10 +150,10 @@ def _unreadable(payload: object) -> Ticket:
 
 def _unfit(ticket: Ticket, host: Host) -> RunOutcome | None:
     """Return why this worker is none that the run may have; None if it is one."""
-    needs = ticket.needs
-    for what, needed, ours in (("image", needs.image, host.image), ("system", needs.system, host.system)):
+    for what in ("image", "system", "omnetpp"):
+        needed, ours = getattr(ticket.needs, what), getattr(host, what)
         if needed and needed != ours:
-            message = f"the run needs a worker of the {what} {needed}, and came to one of {ours or 'none'}"
+            message = f"the run needs a worker with {what} {needed!r}, and came to one with {ours!r}"
             return RunOutcome(cause=Cause.VERSION_MISMATCH, message=message)
     return None
 

@@ -16,7 +16,7 @@ from .wire import MessageError, decode, encode
 
 #: What RQ allows in the id of a job; sessions and runs are made of it.
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-#: A reference to an image, or the name of a system: printable, without blanks, of bearable length.
+#: A reference to an image, a system, a version: printable, without blanks, of bearable length.
 _IMAGE = re.compile(r"[!-~]{0,500}")
 #: Seconds and priorities that the order of a queue can hold.
 _LONGEST, _HIGHEST = 1e7, 1000
@@ -43,16 +43,18 @@ class Needs:
     memory: int = 0
     #: The container image that the worker must run in; "": any, or none.
     image: str = ""
-    #: The system of the worker, as it announces it; "": any.
+    #: System and OMNeT++ of the worker, as it announces them; "": any.
     system: str = ""
+    omnetpp: str = ""
 
     def __post_init__(self) -> None:
         if self.memory < 0:
             raise MessageError(f"Needs.memory: {self.memory} bytes cannot be needed")
         if not _IMAGE.fullmatch(self.image):
             raise MessageError(f"Needs.image: {self.image!r:.80} names no image")
-        if not _IMAGE.fullmatch(self.system):
-            raise MessageError(f"Needs.system: {self.system!r:.80} names no system")
+        for name, text in (("system", self.system), ("omnetpp", self.omnetpp)):
+            if not _IMAGE.fullmatch(text):
+                raise MessageError(f"Needs.{name}: {text!r:.80} is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

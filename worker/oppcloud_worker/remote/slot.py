@@ -135,7 +135,7 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
-        self.image, self.system = settings.image, settings.system
+        self.image, self.system, self.omnetpp = settings.image, settings.system, settings.omnetpp
         self.compiler_cache = Path(settings.cache) / "ccache"
         self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()

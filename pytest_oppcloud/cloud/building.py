@@ -43,29 +43,63 @@ _LOG_SIZE = 16 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
+class _Failure:
+    """Why runs cannot be, for all of them."""
+
+    outcome: RunOutcome
+    #: The build that failed, where its log is; "" if there is none.
+    build: str = ""
+    #: What all runs but the first one are told: where to read it; None until there was a first one.
+    reference: RunOutcome | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Build:
+    """A build, for all contents of the session that need what it makes."""
+
+    name: products.BuildName
+    #: What people call the thing that is built.
+    title: str
+    timeout: float
+    sources: Content
+    #: The job of this session, if it is one.
+    flight: Flight | None = None
+    #: How that job ended, until somebody has looked at it.
+    outcome: RunOutcome | None = None
+    #: What was made: digest of its manifest, and the manifest itself.
+    digest: str = ""
+    product: Manifest | None = None
+    #: What is still to be remembered for other sessions.
+    news: products.Product | None = None
+    failure: _Failure | None = None
+    #: What people were told last.
+    told: str = ""
+
+    @property
+    def run(self) -> str:
+        """The name of its job."""
+        return f"{BUILD}{self.name.digest[:16]}"
+
+    @property
+    def place(self) -> str:
+        """Where it is built, in words."""
+        return self.name.image or self.name.system or "an unknown system"
+
+
+@dataclass(slots=True, kw_only=True)
 class _Case:
     """A content that cannot travel before it is known how, and the runs that wait for it."""
 
     content: Content
     wish: Wish
-    #: Its files without those that a build makes.
-    sources: Content
     waiting: list[Flight] = field(default_factory=list)
+    #: What makes its program; None where nothing must be built, or nothing is decided.
+    build: _Build | None = None
     #: Where the runs may run; None as long as that is open.
     needs: Needs | None = None
     #: What made their program, for their outcomes; "" if nobody built it for them.
     product: str = ""
-    #: How the build ended, where it did not end well, and where people find that: so do the runs.
-    failure: RunOutcome | None = None
-    reference: RunOutcome | None = None
-    #: The build that is wanted, and where.
-    name: products.BuildName | None = None
-    #: The build as a job of this session.
-    flight: Flight | None = None
-    #: How that job ended, until somebody has looked at it.
-    outcome: RunOutcome | None = None
-    #: What people were told last.
-    told: str = ""
+    failure: _Failure | None = None
     next_look: float = 0.0
 
 
@@ -77,11 +111,17 @@ class Builds:
         self._shipping = shipping
         #: By identity of the content, which is kept here.
         self._cases: dict[int, _Case] = {}
-        #: Builds that this session has made, by the name of their job.
-        self._leading: dict[str, str] = {}
+        #: By digest of the name: contents that differ in nothing that is built share one.
+        self._builds: dict[str, _Build] = {}
+        #: Digests of those that this session has the lease of.
+        self._leases: set[str] = set()
         self._renewed = 0.0
+        #: Products of which there is no copy here.
+        self._uncopied: list[Manifest] = []
         #: What is to be queued next.
         self._ready: list[Flight] = []
+        #: Where what is built was built.
+        self._system = machine.system()
         self._slots: dict[str, SlotInfo] = {}
 
     def settled(self, content: Content) -> tuple[Needs, str] | None:
@@ -91,7 +131,7 @@ class Builds:
             wish = self._wish(content)
             if wish is None:
                 return Needs(), ""
-            case = self._cases[id(content)] = _Case(content=content, wish=wish, sources=content.sources())
+            case = self._cases[id(content)] = _Case(content=content, wish=wish)
         return None if case.needs is None else (case.needs, case.product)
 
     def hold(self, flight: Flight) -> None:
@@ -113,126 +153,136 @@ class Builds:
             built=content.is_built,
             buildable=content.recipe is not None,
             omnetpp=content.omnetpp or found_version,
-            system=machine.system(),
+            system=self._system,
         )
 
     def is_due(self) -> bool:
         """Tell whether there may be something to do."""
         now = time.monotonic()
-        return bool(self._leading) or any(case.waiting and case.next_look <= now for case in self._cases.values())
+        waiting = any(case.waiting and case.next_look <= now for case in self._cases.values())
+        return waiting or bool(self._leases or self._uncopied)
 
     def advance(self, *, lead: bool) -> list[Flight]:
         """Do what can be done now; return what may be queued. To `lead` is up to the process that queues runs."""
         now = time.monotonic()
         self._keep_leases(now)
+        if self._uncopied:
+            self._shipping.keep_copy(self._uncopied.pop())
         for case in self._cases.values():
             case.waiting = [flight for flight in case.waiting if flight.ticket.run in self._campaign.flights]
-            if not case.waiting or (now < case.next_look and case.outcome is None):
-                continue
-            case.next_look = now + _PAUSE
-            try:
+            ended = case.build is not None and case.build.outcome is not None
+            if case.waiting and (ended or now >= case.next_look):
+                case.next_look = now + _PAUSE
                 self._advance(case, lead=lead)
-            except (ContentError, OSError) as error:
-                message = f"its files cannot be sent: {error}"
-                self._fail(case, RunOutcome(cause=Cause.CONTENT_MISSING, message=message))
         ready, self._ready = self._ready, []
         return ready
 
     def leave(self) -> None:
         """Let other sessions have built what this one no longer waits for."""
-        for build in self._leading.values():
+        for build in self._leases:
             products.leave_builder(self._campaign.connection, build, self._campaign.address.session)
-        self._leading.clear()
+        self._leases.clear()
 
     def _keep_leases(self, now: float) -> None:
-        if self._leading and now >= self._renewed + keys.RENEW:
+        if self._leases and now >= self._renewed + keys.RENEW:
             self._renewed = now
-            for build in self._leading.values():
+            for build in self._leases:
                 products.keep_builder(self._campaign.connection, build, self._campaign.address.session)
 
     def _advance(self, case: _Case, *, lead: bool) -> None:
         if case.failure is None and case.needs is None:
-            if case.outcome is not None:
-                self._take_outcome(case, case.outcome)
-            elif case.flight is not None:
-                self._tell_where(case, case.flight)
-            elif case.name is not None or self._choose(case, lead=lead):
-                self._find_product(case, lead=lead)
-        if case.failure is not None:
-            if lead:
-                self._fail(case, case.failure)
-        elif case.needs is not None:
+            try:
+                if case.build is None:
+                    self._choose(case, lead=lead)
+                if case.build is not None:
+                    self._provide(case.build, lead=lead)
+                    self._use(case, case.build)
+            except (ContentError, OSError) as error:
+                message = f"its files cannot be sent: {error}"
+                case.failure = _Failure(outcome=RunOutcome(cause=Cause.CONTENT_MISSING, message=message))
+        if case.failure is not None and lead:
+            self._fail(case, case.failure)
+        if case.needs is not None:
             self._release(case, case.needs)
 
-    def _choose(self, case: _Case, *, lead: bool) -> bool:
-        """Decide where a content goes, once there are workers; return whether it must be built."""
+    def _choose(self, case: _Case, *, lead: bool) -> None:
+        """Decide where a content goes, and whether it is built there, once there are workers."""
         campaign = self._campaign
         self._slots = presence.present(campaign.connection, campaign.address.queue)
         if not self._slots:
-            return False
+            return
         choice = choose(case.wish, places(self._slots.values()))
-        place = choice.place or Place()
+        place, recipe = choice.place or Place(), case.content.recipe
         if choice.mismatch:
-            case.failure = RunOutcome(cause=Cause.VERSION_MISMATCH, message=choice.mismatch)
-        elif not choice.build:
+            case.failure = _Failure(outcome=RunOutcome(cause=Cause.VERSION_MISMATCH, message=choice.mismatch))
+        elif recipe is None or not choice.build:
             if lead:
                 self._shipping.send(case.content)
             case.needs = _needs(place)
-        recipe = case.content.recipe
-        if not choice.build or recipe is None:
-            return False
-        if lead:
-            # All that it needs is there before anybody is told to build.
-            self._shipping.send(case.sources)
-        case.name = products.BuildName(
-            sources=self._shipping.manifest(case.sources).digest,
-            command=recipe.command,
-            directory=recipe.directory,
-            mode=recipe.mode,
-            image=place.image,
-            system=place.system,
-            omnetpp=place.omnetpp,
-        )
-        return True
+        else:
+            sources = case.content.sources()
+            name = products.BuildName(
+                sources=self._shipping.manifest(sources).digest,
+                command=recipe.command,
+                directory=recipe.directory,
+                mode=recipe.mode,
+                image=place.image,
+                system=place.system,
+                omnetpp=place.omnetpp,
+            )
+            title = ", ".join(path.rpartition("/")[2] for path in recipe.makes) or "the program"
+            build = _Build(name=name, title=title, timeout=recipe.timeout, sources=sources)
+            case.build = self._builds.setdefault(name.digest, build)
 
-    def _find_product(self, case: _Case, *, lead: bool) -> None:
+    def _provide(self, build: _Build, *, lead: bool) -> None:
+        """Go on with a build that has come to nothing yet."""
+        if build.product is not None or build.failure is not None:
+            return
+        if build.outcome is not None:
+            self._take_outcome(build, build.outcome)
+        elif build.flight is None:
+            self._find_product(build, lead=lead)
+        elif build.flight.slot:
+            slot = self._slots.get(build.flight.slot)
+            self._tell(build, f"building {build.title} on {slot.host if slot else build.flight.slot} ({build.place})")
+
+    def _find_product(self, build: _Build, *, lead: bool) -> None:
         """Use what was built before, or have it built, unless another session does so already."""
-        campaign = self._campaign
-        assert case.name is not None  # noqa: S101  # whoever calls has looked
-        build = case.name.digest
-        known = products.recall(campaign.connection, build, key=campaign.address.key)
+        campaign, digest = self._campaign, build.name.digest
+        known = products.recall(campaign.connection, digest, key=campaign.address.key)
         product = None if known is None else self._shipping.fetch(known.digest)
         if known is not None and product is not None:
-            self._use(case, known.digest, product)
+            build.digest, build.product = known.digest, product
             if lead:
-                self._tell(case, f"{_program(case)} was built before on {known.host}; that is used")
+                self._tell(build, f"{build.title} was built before on {known.host}; that is used")
         elif not lead:
             return
-        elif products.become_builder(campaign.connection, build, campaign.address.session):
-            self._order_build(case, build)
+        elif products.become_builder(campaign.connection, digest, campaign.address.session):
+            self._leases.add(digest)
+            # All that it needs is there before anybody is told to build.
+            self._shipping.send(build.sources)
+            self._order(build)
         else:
-            self._tell(case, f"{_program(case)} is being built for another session; waiting for that")
+            self._tell(build, f"{build.title} is being built for another session; waiting for that")
 
-    def _order_build(self, case: _Case, build: str) -> None:
+    def _order(self, build: _Build) -> None:
         """Send the build as a job of its own."""
-        address, recipe, name = self._campaign.address, case.content.recipe, case.name
-        assert recipe is not None  # noqa: S101  # without one nothing is built
-        assert name is not None  # noqa: S101
+        address, name = self._campaign.address, build.name
         request = RunRequest(
-            name=f"build of {_program(case)}",
-            program=recipe.command,
+            name=f"build of {build.title}",
+            program=name.command,
             arguments=(),
-            directory=recipe.directory,
+            directory=name.directory,
             config="",
             run_number=0,
             repetition=0,
-            environment={"MODE": recipe.mode} if recipe.mode else {},
-            limits=Limits(timeout=recipe.timeout, output=_LOG_SIZE),
+            environment={"MODE": name.mode} if name.mode else {},
+            limits=Limits(timeout=build.timeout, output=_LOG_SIZE),
             content=name.sources,
         )
         ticket = Ticket(
             session=address.session,
-            run=f"{BUILD}{build[:16]}",
+            run=build.run,
             queue=address.queue,
             request=request,
             kind=Kind.BUILD,
@@ -241,65 +291,88 @@ class Builds:
         )
 
         def take(outcome: RunOutcome) -> None:
-            case.outcome = outcome
+            build.outcome = outcome
 
-        case.flight = Flight(ticket=ticket, content=case.sources, then=take)
-        self._leading[ticket.run] = build
-        self._campaign.flights[ticket.run] = case.flight
-        self._ready.append(case.flight)
+        build.flight = Flight(ticket=ticket, content=build.sources, then=take)
+        self._campaign.flights[build.run] = build.flight
+        self._ready.append(build.flight)
 
-    def _tell_where(self, case: _Case, flight: Flight) -> None:
-        """Tell people which worker builds."""
-        if flight.slot:
-            slot = self._slots.get(flight.slot)
-            host = flight.slot if slot is None else slot.host
-            self._tell(case, f"building {_program(case)} on {host} ({_place(case)})")
-
-    def _take_outcome(self, case: _Case, outcome: RunOutcome) -> None:
-        """Take in how the build ended, and remember what it made.
+    def _take_outcome(self, build: _Build, outcome: RunOutcome) -> None:
+        """Take in how the build ended.
 
         Should Redis be lost on the way, all of it is done again; so the outcome is forgotten last.
         """
-        assert case.name is not None  # noqa: S101  # it was ordered
-        assert case.flight is not None  # noqa: S101
-        campaign, build = self._campaign, case.name.digest
         product = self._shipping.fetch(outcome.product) if outcome.product else None
-        missing = "" if product is None else _missing(case, product)
         if outcome.cause is not Cause.COMPLETED:
-            case.failure = self._with_log(case, outcome)
+            build.failure = _Failure(outcome=outcome, build=build.run)
+            self._give_lease_back(build)
         elif product is None:
             message = "what the worker built is not in the store (any more)"
-            case.failure = RunOutcome(cause=Cause.CONTENT_MISSING, message=message, host=outcome.host)
-        elif missing:
-            failure = replace(outcome, cause=Cause.BUILD_FAILED, message=missing, product="")
-            case.failure = self._with_log(case, failure)
+            lost = RunOutcome(cause=Cause.CONTENT_MISSING, message=message, host=outcome.host)
+            build.failure = _Failure(outcome=lost)
+            self._give_lease_back(build)
         else:
-            known = products.Product(digest=outcome.product, host=outcome.host, seconds=outcome.wall_time)
-            products.remember(campaign.connection, build, known, key=campaign.address.key)
-            self._use(case, outcome.product, product)
-            seconds, count = f"{outcome.wall_time:.1f} s", len(product.entries)
-            self._tell(case, f"built {_program(case)} in {seconds}, {count} file{'' if count == 1 else 's'}")
-            campaign.statistics.built.append(f"{_program(case)} on {outcome.host} in {seconds}")
-        products.leave_builder(campaign.connection, build, campaign.address.session)
-        self._leading.pop(case.flight.ticket.run, None)
-        case.outcome = None
+            build.digest, build.product = outcome.product, product
+            build.news = products.Product(digest=outcome.product, host=outcome.host, seconds=outcome.wall_time)
+            what, count = f"{build.title} on {outcome.host} in {outcome.wall_time:.1f} s", len(product.entries)
+            self._tell(build, f"built {what}, {count} file{'' if count == 1 else 's'}")
+            self._campaign.statistics.built.append(what)
 
-    def _use(self, case: _Case, digest: str, product: Manifest) -> None:
-        """Have the runs get what was built."""
-        assert case.name is not None  # noqa: S101  # there is a build
-        self._shipping.adopt(case.content, case.sources, product)
+    def _use(self, case: _Case, build: _Build) -> None:
+        """Have the runs get what was built, once it was."""
+        if build.failure is not None:
+            case.failure = build.failure
+        if build.product is None:
+            return
+        campaign = self._campaign
+        missing = _missing(case.content, build.product)
+        if missing:
+            blank = build.outcome or RunOutcome(cause=Cause.BUILD_FAILED)
+            outcome = replace(blank, cause=Cause.BUILD_FAILED, message=missing, product="")
+            case.failure = _Failure(outcome=outcome, build=build.run)
+            self._give_lease_back(build)
+            return
+        if build.news is not None:
+            products.remember(campaign.connection, build.name.digest, build.news, key=campaign.address.key)
+            build.news = None
+        self._give_lease_back(build)
+        self._shipping.adopt(case.content, build.sources, build.product)
         self._shipping.send(case.content)
-        case.product = f"{digest[:16]} built for {_place(case)}"
-        case.needs = _needs(case.name)
+        case.product = f"{build.digest[:16]} built for {build.place}"
+        case.needs = _needs(build.name)
+        if not (campaign.address.private or campaign.address.store or build.product in self._uncopied):
+            # Redis may forget everything; then what was built is sent again from here.
+            self._uncopied.append(build.product)
 
-    def _with_log(self, case: _Case, outcome: RunOutcome) -> RunOutcome:
-        """Return how a build failed, its log where the first of the waiting runs is looked for."""
-        assert case.flight is not None  # noqa: S101  # it was ordered
+    def _give_lease_back(self, build: _Build) -> None:
+        if build.name.digest in self._leases:
+            products.leave_builder(self._campaign.connection, build.name.digest, self._campaign.address.session)
+            self._leases.discard(build.name.digest)
+
+    def _fail(self, case: _Case, failure: _Failure) -> None:
+        """End the runs that wait: the first one of all tells everything, the others where to look."""
+        for flight in case.waiting:
+            if failure.reference is None:
+                self._end(flight, self._with_log(failure, flight))
+                summary = failure.outcome.message.partition("\n")[0]
+                message = f"{summary} (in full at {flight.ticket.request.name})"
+                failure.reference = RunOutcome(cause=failure.outcome.cause, message=message)
+            else:
+                self._end(flight, failure.reference)
+        case.waiting = []
+
+    def _end(self, flight: Flight, outcome: RunOutcome) -> None:
+        # All attempts that the cause allows have been made.
+        spent = replace(flight.ticket, losses=outcome.cause.retries)
+        self._campaign.settle(replace(flight, ticket=spent), outcome)
+
+    def _with_log(self, failure: _Failure, flight: Flight) -> RunOutcome:
+        """Return how a build failed, its log where that of the run `flight` is looked for."""
         address, connection = self._campaign.address, self._campaign.connection
-        source = result_store(address.store, connection, address.session, case.flight.ticket.run)
-        target = result_store(address.store, connection, address.session, case.waiting[0].ticket.run)
+        source = result_store(address.store, connection, address.session, failure.build)
+        target = result_store(address.store, connection, address.session, flight.ticket.run)
         try:
-            for file in outcome.files:
+            for file in failure.outcome.files:
                 if file.digest not in {"", EMPTY}:
                     data = io.BytesIO()
                     sink = VerifyingSink(data, file.digest, file.size)
@@ -308,28 +381,8 @@ class Builds:
                     data.seek(0)
                     target.put(file.digest, data, file.size)
         except ContentError:
-            return replace(outcome, files=())
-        return outcome
-
-    def _fail(self, case: _Case, outcome: RunOutcome) -> None:
-        """End the runs that wait: the first one of all tells everything, the others where to look."""
-        waiting = case.waiting
-        if case.reference is None:
-            first = waiting[0]
-            self._end(first, outcome)
-            summary = outcome.message.partition("\n")[0]
-            message = f"{summary} (in full at {first.ticket.request.name})"
-            case.reference = RunOutcome(cause=outcome.cause, message=message)
-            case.failure = outcome
-            waiting = waiting[1:]
-        for flight in waiting:
-            self._end(flight, case.reference)
-        case.waiting = []
-
-    def _end(self, flight: Flight, outcome: RunOutcome) -> None:
-        # All attempts that the cause allows have been made.
-        spent = replace(flight.ticket, losses=outcome.cause.retries)
-        self._campaign.settle(replace(flight, ticket=spent), outcome)
+            return replace(failure.outcome, files=())
+        return failure.outcome
 
     def _release(self, case: _Case, needs: Needs) -> None:
         """Let the runs that wait be queued."""
@@ -340,9 +393,9 @@ class Builds:
         self._ready += case.waiting
         case.waiting = []
 
-    def _tell(self, case: _Case, text: str) -> None:
-        if text != case.told:
-            case.told = text
+    def _tell(self, build: _Build, text: str) -> None:
+        if text != build.told:
+            build.told = text
             self._campaign.notify(f"oppcloud: {text}")
 
 
@@ -351,25 +404,12 @@ def _needs(place: Place | products.BuildName) -> Needs:
     return Needs(image=place.image, system=place.system, omnetpp=place.omnetpp)
 
 
-def _missing(case: _Case, product: Manifest) -> str:
+def _missing(content: Content, product: Manifest) -> str:
     """Return what a build should have made and has not, in words; "" if all is there."""
-    recipe = case.content.recipe
     made = {entry.path for entry in product.entries}
-    missing = [] if recipe is None else [name for name in recipe.makes if name not in made]
+    missing = [] if content.recipe is None else [name for name in content.recipe.makes if name not in made]
     if not missing:
         return ""
     shown = ", ".join(sorted(made)[:5]) or "nothing"
     advice = "Mend `build`, or `program`, in oppcloud.toml"
     return f"the build command made no {', '.join(missing)}; it made: {shown}. {advice}"
-
-
-def _program(case: _Case) -> str:
-    """Return how people call what is built."""
-    recipe = case.content.recipe
-    return ", ".join(name.rpartition("/")[2] for name in recipe.makes) if recipe and recipe.makes else "the program"
-
-
-def _place(case: _Case) -> str:
-    """Return where it is built, in words."""
-    name = case.name
-    return "" if name is None else name.image or name.system or "an unknown system"

@@ -99,6 +99,8 @@ class Dispatcher(threading.Thread):
         except Exception as error:
             self._campaign.lose_all(Cause.WORKER_BROKEN, f"the dispatcher broke: {type(error).__name__}: {error}")
             raise
+        finally:
+            self._sender.close()
         # Whoever orders now gets an answer, too.
         while not self._finishing.is_set():
             self._lose_all("the queue was lost earlier in this session")

@@ -85,8 +85,12 @@ class Sender:
                     self._unsent.append(flight)
 
     def leave(self) -> None:
-        """Let others have what this session would have done for them."""
+        """Let others have built what this session would have built for them."""
         self._builds.leave()
+
+    def close(self) -> None:
+        """Remove what was kept for the case that the store loses it."""
+        self._shipping.close()
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker import manifest
-from oppcloud_worker.store import ContentError
+from oppcloud_worker.store import ContentError, VerifyingSink
 
 from pytest_oppcloud.content import library_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oppcloud_worker.manifest import Entry, Manifest
     from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.stores import RemoteStore
@@ -47,8 +50,10 @@ class Shipping:
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
         self._measured: dict[int, _Measured] = {}
         self._sent: set[str] = set()
-        #: Digests of files that only the store has: workers have built them.
+        #: Digests of files that no folder here has: workers have built them.
         self._built: set[str] = set()
+        #: Copies of such files by their digest.
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
         #: Bytes of the contents, and of what had to be sent of them.
         self.total_bytes = 0
         self.sent_bytes = 0
@@ -90,9 +95,7 @@ class Shipping:
         digests = list(files)
         for start in range(0, len(digests), _CHUNK):
             for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
-                if digest in self._built:
-                    raise ContentError(f"{files[digest].path} was built by a worker, and the store has lost it")
-                self._put(files[digest], sources[files[digest].path])
+                self._put(files[digest], self._source(files[digest], sources))
                 self.sent_bytes += files[digest].size
         # Last, so that whoever finds the manifest finds its files, too.
         data = listed.to_bytes()
@@ -119,6 +122,37 @@ class Shipping:
                 self._store.put(entry.digest, stream, entry.size)
         except ContentError as error:
             raise ContentError(f"{source}: {error}") from error
+
+    def _source(self, entry: Entry, sources: Mapping[str, Path]) -> Path:
+        """Return where a file lies here."""
+        if entry.digest not in self._built:
+            return sources[entry.path]
+        copy = None if self._copies is None else Path(self._copies.name, entry.digest)
+        if copy is None or not copy.is_file():
+            raise ContentError(f"{entry.path} was built by a worker, and the store has lost it")
+        return copy
+
+    def keep_copy(self, product: Manifest) -> None:
+        """Fetch what was built, should the store lose it later; do without what cannot be had."""
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="oppcloud-product-", ignore_cleanup_errors=True)
+        for entry in product.entries:
+            place = Path(self._copies.name, entry.digest)
+            if place.exists():
+                continue
+            try:
+                with place.open("xb") as target:
+                    sink = VerifyingSink(target, entry.digest, entry.size)
+                    self._store.get(entry.digest, sink)
+                    sink.finish()
+            except (ContentError, OSError):
+                place.unlink(missing_ok=True)
+                return
+
+    def close(self) -> None:
+        """Remove the copies."""
+        if self._copies is not None:
+            self._copies.cleanup()
 
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""

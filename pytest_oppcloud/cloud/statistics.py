@@ -78,7 +78,8 @@ class Statistics:
                 f"; simulated for {self.wall_time:.1f} s in {elapsed:.1f} s "
                 f"({min(share, 1.0):.0%} of the slots' time, {1000 * self._overhead():.1f} ms per run beside it)"
             )
-        result = [text, *(f"built {what}" for what in self.built)]
+        # Runs whose program could not be had ended here, on no slot.
+        result = [*([text] if slots else []), *(f"built {what}" for what in self.built)]
         if self.lost:
             causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
             lost = sum(self.lost.values())

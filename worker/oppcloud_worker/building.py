@@ -176,10 +176,7 @@ def _judge(request: RunRequest, end: ProcessEnd, log: Console, command: str) -> 
         return Cause.OUT_OF_MEMORY, f"`{command}` took more memory than there is"
     if _OUT_OF_SPACE.search(log.tail):
         return Cause.OUT_OF_SPACE, f"`{command}` found no space left on the worker's disk"
-    how = (
-        f"signal {-end.exit_code}" if end.exit_code is not None and end.exit_code < 0 else f"exit code {end.exit_code}"
-    )
-    return Cause.BUILD_FAILED, f"`{command}` ended with {how}"
+    return Cause.BUILD_FAILED, f"`{command}` failed"
 
 
 def _keep_product(tree: Path, stamps: Mapping[str, _Stamp], store: Store) -> str:

@@ -42,6 +42,20 @@ _PAUSE = 0.25
 _LOG_SIZE = 16 * 1024 * 1024
 
 
+#: Seconds that a build is said to take, so that it comes before the simulations of its session.
+_FIRST = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provision:
+    """How a run gets what it needs."""
+
+    content: Content
+    needs: Needs
+    #: What made its program, for its outcome; "" if nobody built it for the run.
+    product: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Failure:
     """Why runs cannot be, for all of them."""
@@ -90,13 +104,17 @@ class _Build:
 class _Case:
     """A content that cannot travel before it is known how, and the runs that wait for it."""
 
+    #: As it was given, and as the runs refer to it.
+    origin: Content
     content: Content
+    #: The image that the runs need in any case, "" for none.
+    image: str
     wish: Wish
     waiting: list[Flight] = field(default_factory=list)
     #: What makes its program; None where nothing must be built, or nothing is decided.
     build: _Build | None = None
     #: Where the runs may run; None as long as that is open.
-    needs: Needs | None = None
+    place: Place | None = None
     #: What made their program, for their outcomes; "" if nobody built it for them.
     product: str = ""
     failure: _Failure | None = None
@@ -109,8 +127,8 @@ class Builds:
     def __init__(self, campaign: Campaign, shipping: Shipping) -> None:
         self._campaign = campaign
         self._shipping = shipping
-        #: By identity of the content, which is kept here.
-        self._cases: dict[int, _Case] = {}
+        #: By identity of the content, which is kept here, and image.
+        self._cases: dict[tuple[int, str], _Case] = {}
         #: By digest of the name: contents that differ in nothing that is built share one.
         self._builds: dict[str, _Build] = {}
         #: Digests of those that this session has the lease of.
@@ -124,20 +142,31 @@ class Builds:
         self._system = machine.system()
         self._slots: dict[str, SlotInfo] = {}
 
-    def settled(self, content: Content) -> tuple[Needs, str] | None:
-        """Return what runs with this content need of a worker, and what made their program; None if that is open."""
-        case = self._cases.get(id(content))
+    def provided(self, content: Content, needs: Needs) -> Provision | None:
+        """Return how runs get what they need of this content; None if that is open, and they are to be held."""
+        key = id(content), needs.image
+        case = self._cases.get(key)
         if case is None:
             wish = self._wish(content)
             if wish is None:
-                return Needs(), ""
-            case = self._cases[id(content)] = _Case(content=content, wish=wish)
-        return None if case.needs is None else (case.needs, case.product)
+                return Provision(content=content, needs=needs)
+            # Another image has another product; and what `content` is must stay, as its identity is the key.
+            own = replace(content) if needs.image else content
+            case = self._cases[key] = _Case(origin=content, content=own, wish=wish, image=needs.image)
+        return None if case.place is None else self._provision(case, case.place, needs)
 
     def hold(self, flight: Flight) -> None:
-        """Keep a run whose content is not settled."""
+        """Keep a run whose content is not provided."""
         flight.held = True
-        self._cases[id(flight.content)].waiting.append(flight)
+        case = self._cases[id(flight.content), flight.ticket.needs.image]
+        flight.content = case.content
+        case.waiting.append(flight)
+
+    @staticmethod
+    def _provision(case: _Case, place: Place, needs: Needs) -> Provision:
+        image = place.image or needs.image
+        needs = replace(needs, image=image, system=place.system, omnetpp=place.omnetpp)
+        return Provision(content=case.content, needs=needs, product=case.product)
 
     def _wish(self, content: Content) -> Wish | None:
         """Return what is to be decided about a content; None where it travels as it is."""
@@ -190,7 +219,7 @@ class Builds:
                 products.keep_builder(self._campaign.connection, build, self._campaign.address.session)
 
     def _advance(self, case: _Case, *, lead: bool) -> None:
-        if case.failure is None and case.needs is None:
+        if case.failure is None and case.place is None:
             try:
                 if case.build is None:
                     self._choose(case, lead=lead)
@@ -202,23 +231,24 @@ class Builds:
                 case.failure = _Failure(outcome=RunOutcome(cause=Cause.CONTENT_MISSING, message=message))
         if case.failure is not None and lead:
             self._fail(case, case.failure)
-        if case.needs is not None:
-            self._release(case, case.needs)
+        if case.place is not None:
+            self._release(case, case.place)
 
     def _choose(self, case: _Case, *, lead: bool) -> None:
         """Decide where a content goes, and whether it is built there, once there are workers."""
         campaign = self._campaign
         self._slots = presence.present(campaign.connection, campaign.address.queue)
-        if not self._slots:
+        found = [slot for slot in self._slots.values() if case.image in {"", slot.image}]
+        if not found:
             return
-        choice = choose(case.wish, places(self._slots.values()))
+        choice = choose(case.wish, places(found))
         place, recipe = choice.place or Place(), case.content.recipe
         if choice.mismatch:
             case.failure = _Failure(outcome=RunOutcome(cause=Cause.VERSION_MISMATCH, message=choice.mismatch))
         elif recipe is None or not choice.build:
             if lead:
                 self._shipping.send(case.content)
-            case.needs = _needs(place)
+            case.place = place
         else:
             sources = case.content.sources()
             name = products.BuildName(
@@ -287,7 +317,10 @@ class Builds:
             request=request,
             kind=Kind.BUILD,
             store=address.store,
-            needs=_needs(name),
+            needs=Needs(image=name.image, system=name.system, omnetpp=name.omnetpp),
+            priority=address.priority,
+            # First of all runs of the session.
+            expected=_FIRST,
         )
 
         def take(outcome: RunOutcome) -> None:
@@ -339,7 +372,8 @@ class Builds:
         self._shipping.adopt(case.content, build.sources, build.product)
         self._shipping.send(case.content)
         case.product = f"{build.digest[:16]} built for {build.place}"
-        case.needs = _needs(build.name)
+        name = build.name
+        case.place = Place(image=name.image, system=name.system, omnetpp=name.omnetpp)
         if not (campaign.address.private or campaign.address.store or build.product in self._uncopied):
             # Redis may forget everything; then what was built is sent again from here.
             self._uncopied.append(build.product)
@@ -384,11 +418,12 @@ class Builds:
             return replace(failure.outcome, files=())
         return failure.outcome
 
-    def _release(self, case: _Case, needs: Needs) -> None:
+    def _release(self, case: _Case, place: Place) -> None:
         """Let the runs that wait be queued."""
         for flight in case.waiting:
-            request = self._shipping.addressed(flight.ticket.request, case.content)
-            flight.ticket = replace(flight.ticket, request=replace(request, product=case.product), needs=needs)
+            provision = self._provision(case, place, flight.ticket.needs)
+            request = replace(self._shipping.addressed(flight.ticket.request, case.content), product=provision.product)
+            flight.ticket = replace(flight.ticket, request=request, needs=provision.needs)
             flight.held = False
         self._ready += case.waiting
         case.waiting = []
@@ -397,11 +432,6 @@ class Builds:
         if text != build.told:
             build.told = text
             self._campaign.notify(f"oppcloud: {text}")
-
-
-def _needs(place: Place | products.BuildName) -> Needs:
-    """Return what is needed of a worker so that it is one of this kind."""
-    return Needs(image=place.image, system=place.system, omnetpp=place.omnetpp)
 
 
 def _missing(content: Content, product: Manifest) -> str:

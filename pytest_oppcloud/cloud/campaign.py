@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
+from oppcloud_worker.ticket import Needs
 
 from .statistics import Statistics
 
@@ -33,6 +34,10 @@ class Order:
     request: RunRequest
     #: The files that it needs; None where the worker has them.
     content: Content | None
+    #: Which workers may take it.
+    needs: Needs = field(default_factory=Needs)
+    #: Seconds that it is expected to take.
+    expected: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class QueueAddress:
     store: str = ""
     #: Whether the result files of all runs are wanted.
     all_results: bool = False
+    #: Sessions with a higher one are served first.
+    priority: int = 0
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 

@@ -20,6 +20,7 @@ from oppcloud_worker.remote.stores import result_store
 from oppcloud_worker.store import ContentError
 
 from .campaign import Campaign
+from .fleet import Demand
 from .listening import Listener
 from .sending import Sender
 from .watching import Watch
@@ -55,7 +56,7 @@ class Dispatcher(threading.Thread):
         self._campaign = Campaign(address=address, connection=self._connection, owner=owner)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
-        self._watch = Watch(self._campaign, self._sender)
+        self._watch = Watch(self._campaign, self._sender, self._listener)
         self._finishing = threading.Event()
         self._next_look = 0.0
 
@@ -76,6 +77,16 @@ class Dispatcher(threading.Thread):
     def results_of(self, run: str) -> RemoteStore:
         """Return where the files of a run are."""
         return result_store(self.address.store, self._connection, self.address.session, run)
+
+    def demand(self, expected: int) -> Demand:
+        """Return what is left to be done, `expected` runs if none was ordered yet (called by any thread)."""
+        count = self._sender.outstanding
+        if count is None:
+            count = expected or self._watch.elsewhere
+        finished = self.statistics.finished
+        # Those that are left are taken to last as long as those before them.
+        seconds = count * self.statistics.busy_time / finished if finished else None
+        return Demand(runs=count, seconds=seconds)
 
     def take_result_files(self, run: str) -> list[str]:
         """Return the digests of the files of a run that are still in the store, and leave them to the caller."""
@@ -188,7 +199,7 @@ class Dispatcher(threading.Thread):
             self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
-            runs.remove_session(self._connection, self.address.session, self.statistics.seen_runs)
+            runs.remove_session(self._connection, self.address.queue, self.address.session, self.statistics.seen_runs)
             self._connection.close()
         except redis.RedisError as error:
             self._campaign.notify(f"oppcloud: the session could not be cleaned up: {error}")

@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import queue
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
 
@@ -41,6 +42,15 @@ class Submission:
 
     request: RunRequest
     content: Content | None
+    #: Which workers may take it.
+    needs: Needs = field(default_factory=Needs)
+    #: Seconds that it is expected to take.
+    expected: float = 0.0
+
+
+def fixed_name(name: str) -> str:
+    """Return what the run `name` is called in keys and in what is kept over sessions: 16 hexadecimal digits."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 class QueueExecutor:
@@ -62,9 +72,9 @@ class QueueExecutor:
         self._results = results
         self._open_queue = open_queue
         self._notify = notify
-        #: By the name of the request: how often it was submitted, and its content for the next time.
+        #: By the name of the request: how often it was submitted, and how, for the next time.
         self._rounds: dict[str, int] = {}
-        self._contents: dict[str, Content | None] = {}
+        self._submissions: dict[str, Submission] = {}
         #: By the name of the request: why it cannot be sent.
         self._refused: dict[str, str] = {}
         #: Names of the requests by run, for runs that are under way, and these names.
@@ -87,12 +97,20 @@ class QueueExecutor:
         for submission in submissions:
             name = submission.request.name
             self._rounds[name] = self._rounds.get(name, 0) + 1
-            run = f"{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}_{self._rounds[name]}"
+            run = f"{fixed_name(name)}_{self._rounds[name]}"
             self._names[run] = name
             self._under_way.add(name)
             self._runs[name] = run
-            self._contents[name] = submission.content
-            orders.append(Order(run=run, request=submission.request, content=submission.content))
+            self._submissions[name] = submission
+            orders.append(
+                Order(
+                    run=run,
+                    request=submission.request,
+                    content=submission.content,
+                    needs=submission.needs,
+                    expected=submission.expected,
+                )
+            )
         self._dispatcher.order(orders)
 
     def refuse(self, name: str, why: str) -> None:
@@ -124,7 +142,8 @@ class QueueExecutor:
         if name in self._refused:
             raise MachineryError(f"the run cannot be sent: {self._refused[name]}")
         if not self.is_under_way(name):
-            self.submit([Submission(request=request, content=self._contents.get(name))])
+            before = self._submissions.get(name, Submission(request=request, content=None))
+            self.submit([replace(before, request=request)])
         while name not in self._arrived:
             self._take_arrivals(_HEARING)
         outcome = self._arrived.pop(name)

@@ -15,7 +15,7 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
-from oppcloud_worker.ticket import Kind, Needs, Ticket
+from oppcloud_worker.ticket import Kind, Ticket
 
 from .building import Builds
 from .campaign import Arrival, Flight
@@ -43,6 +43,14 @@ class Sender:
         self._unsent: deque[Flight] = deque()
         #: Whether this process queues runs; asked once, at the first order.
         self._submitter: bool | None = None
+        #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
+        self._ordered = 0
+        self._boarded = 0
+
+    @property
+    def outstanding(self) -> int | None:
+        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
+        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
 
     @property
     def busy(self) -> bool:
@@ -51,6 +59,7 @@ class Sender:
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
+        self._ordered += len(orders)
         self._orders.put(orders)
 
     def is_responsible(self, flight: Flight) -> bool:
@@ -61,15 +70,19 @@ class Sender:
         """Turn orders into flights, and send them if it is up to this process."""
         campaign = self._campaign
         while not self._orders.empty():
+            orders = self._orders.get()
             with self._lease_kept():
-                flights = list(self._board(self._orders.get(), send=send))
+                flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            self._boarded += len(orders)
             if not send or not flights:
                 continue
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
-                self._unsent.extend(flight for flight in flights if not flight.held)
+                # The longest first: with the first of them the workers begin.
+                free = (flight for flight in flights if not flight.held)
+                self._unsent.extend(sorted(free, key=lambda flight: -flight.ticket.expected))
 
     def provide_programs(self) -> None:
         """Go on with what held runs wait for."""
@@ -120,16 +133,15 @@ class Sender:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
         for order in orders:
             request = order.request
-            needs, product, held = Needs(), "", False
+            content, needs, held = order.content, order.needs, False
             try:
-                settled = None if order.content is None else self._builds.settled(order.content)
-                if settled is None:
-                    held = order.content is not None
-                elif order.content is not None:
-                    needs, product = settled
-                    request = replace(self._shipping.addressed(request, order.content), product=product)
+                provided = None if content is None else self._builds.provided(content, needs)
+                if provided is not None:
+                    content, needs = provided.content, provided.needs
+                    request = replace(self._shipping.addressed(request, content), product=provided.product)
                     if send and self._submitter is not False:
-                        self._shipping.send(order.content)
+                        self._shipping.send(content)
+                held = content is not None and provided is None
             except (ContentError, OSError) as error:
                 outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
@@ -146,8 +158,10 @@ class Sender:
                 store=address.store,
                 all_results=address.all_results,
                 needs=needs,
+                expected=order.expected,
+                priority=address.priority,
             )
-            flight = Flight(ticket=ticket, content=order.content)
+            flight = Flight(ticket=ticket, content=content)
             if held:
                 self._builds.hold(flight)
             yield flight

@@ -23,11 +23,14 @@ from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
 from .fetching import ResultsFolder
+from .fleet import Demand
 from .loop import run_loop
+from .planning import plan, remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .rented import RentedQueue
     from .settings import CloudSettings
 
 #: Name in `workerinput` of what a process of xdist must know.
@@ -54,6 +57,9 @@ class CloudSession:
         self._settings = settings
         self._name = secrets.token_hex(6)
         self._embedded: EmbeddedQueue | None = None
+        self._rented: RentedQueue | None = None
+        #: How many runs are going to be sent, before they are.
+        self._expected = 0
         self._dispatcher: Dispatcher | None = None
         self._ended = False
         config.stash[PROJECTS_KEY].buildable = True
@@ -71,6 +77,8 @@ class CloudSession:
         return Role.CONTROLLER if self._config.pluginmanager.has_plugin("dsession") else Role.SINGLE
 
     def _description(self) -> str:
+        if self._settings.stack:
+            return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
         if self._settings.url is not None:
             where = (
                 f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
@@ -100,8 +108,9 @@ class CloudSession:
                 queue=settings.queue,
                 session=given["session"],
                 patience=settings.wait,
+                priority=settings.priority,
                 key=ClusterKey.from_text(given["key"]) if given["key"] else None,
-                store=settings.store,
+                store=given["store"],
                 all_results=settings.results is not None,
             )
         if settings.url is not None:
@@ -110,22 +119,51 @@ class CloudSession:
                 queue=settings.queue,
                 session=self._name,
                 patience=settings.wait,
+                priority=settings.priority,
                 key=settings.key,
                 store=settings.store,
                 all_results=settings.results is not None,
             )
+        if settings.stack:
+            return self._rent(settings.stack)
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return QueueAddress(
             url=self._embedded.url,
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
+            priority=settings.priority,
             private=True,
             key=self._embedded.key,
             store=settings.store,
             all_results=settings.results is not None,
             trouble=self._embedded.trouble,
         )
+
+    def _rent(self, stack: str) -> QueueAddress:
+        """Wake the cluster; return where its queue is."""
+        # Here and not above: sessions without a cluster have no use for all that it needs.
+        from .rented import RentedQueue, Wish  # noqa: PLC0415
+
+        settings = self._settings
+        wish = Wish(name=stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
+        self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
+        return QueueAddress(
+            url=self._rented.url,
+            queue=settings.queue,
+            session=self._name,
+            patience=settings.wait,
+            priority=settings.priority,
+            key=self._rented.key,
+            store=self._rented.store,
+            all_results=settings.results is not None,
+            trouble=self._rented.trouble,
+        )
+
+    def _demand(self) -> Demand:
+        """Return what is left to be done; asked from another thread, also before there is a dispatcher."""
+        dispatcher = self._dispatcher
+        return Demand(runs=self._expected) if dispatcher is None else dispatcher.demand(self._expected)
 
     def _end(self) -> None:
         """Cancel what is left and end what was started; may be called twice."""
@@ -136,9 +174,13 @@ class CloudSession:
             self._executor.close()
             if self._dispatcher is not None:
                 self._dispatcher.finish()
+                if self._role is not Role.WORKER:
+                    remember(self._config, self._dispatcher.statistics.seen)
         finally:
             if self._embedded is not None:
                 self._embedded.close()
+            if self._rented is not None:
+                self._rented.close()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -150,7 +192,12 @@ class CloudSession:
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         key = "" if address.key is None else address.key.to_text()
-        node.workerinput[_INPUT] = {"url": address.url, "session": address.session, "key": key}
+        node.workerinput[_INPUT] = {
+            "url": address.url,
+            "session": address.session,
+            "key": key,
+            "store": address.store,
+        }
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""
@@ -164,6 +211,7 @@ class CloudSession:
         submissions = self._submissions(wanted)
         if not submissions:
             return
+        self._expected = len(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
@@ -172,12 +220,13 @@ class CloudSession:
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
         submissions: dict[str, Submission] = {}
+        items_by_id = {item.nodeid: item for item in items}
         for item in items:
             try:
                 submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
                 self._executor.refuse(item.nodeid, str(error))
-        return list(submissions.values())
+        return plan(self._config, items_by_id, submissions)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -220,6 +269,8 @@ class CloudSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell what the queue did, if it did anything."""
         lines = [] if self._dispatcher is None else self._dispatcher.statistics.lines()
+        if self._rented is not None:
+            lines += self._rented.lines
         if lines and self._config.get_verbosity() >= 0:
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events
+
+from .expectation import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What the names of those runs begin with that are builds.
 BUILD = "build_"
+#: Ends that tell how long a run takes.
+_TELLING = frozenset({Cause.COMPLETED.name, Cause.TIMEOUT.name})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Statistics:
     seen_runs: set[str] = field(default_factory=set)
     #: What was built for the runs, where and in what time.
     built: list[str] = field(default_factory=list)
+    #: What was seen of each run that was simulated to its end or its time limit, by its name over sessions.
+    seen: dict[str, Seen] = field(default_factory=dict)
     _settled: set[str] = field(default_factory=set)
 
     def note(self, event: Event) -> None:
@@ -60,6 +67,10 @@ class Statistics:
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
             self.last_end = time.monotonic()
+            # Not signed: what cannot be is left out.
+            if event.cause in _TELLING and 0 <= event.wall_time < math.inf and event.peak_memory >= 0:
+                name = event.run.rpartition("_")[0]
+                self.seen[name] = Seen(wall_time=event.wall_time, peak_memory=event.peak_memory)
 
     def see(self, slots: Mapping[str, SlotInfo]) -> None:
         """Note which slots are there."""

@@ -49,8 +49,12 @@ class Event:
     #: Seconds that the simulation took, and that the slot was busy with it.
     wall_time: float = 0.0
     busy_time: float = 0.0
+    #: Bytes of memory of the whole process tree (FINISHED).
+    peak_memory: int = 0
     #: Earlier attempts that count against the retries, this one included (REQUEUED).
     losses: int = 0
+    #: Bytes of memory that are set aside for the next attempt (REQUEUED).
+    needs_memory: int = 0
 
 
 def add(pipeline: Pipeline, session: str, event: Event) -> None:

@@ -7,6 +7,7 @@ events, and leaves everything else to pytest.
 from __future__ import annotations
 
 import enum
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
+#: Files that are named where many stay behind.
+_SHOWN = 5
 
 
 class Role(enum.Enum):
@@ -212,10 +215,23 @@ class CloudSession:
         if not submissions:
             return
         self._expected = len(submissions)
+        self._tell_what_stays_behind(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _tell_what_stays_behind(self, submissions: Sequence[Submission]) -> None:
+        """Tell which files git does not track that look as if they were needed."""
+        contents = {id(item.content): item.content for item in submissions if item.content is not None}
+        left = sorted({path for content in contents.values() for path in content.left_behind})
+        if left:
+            here = self._config.invocation_params.dir
+            shown = ", ".join(os.path.relpath(path, here) for path in left[:_SHOWN])
+            more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            self._notify(
+                f"oppcloud: git does not track, so left behind: {shown}{more} (git add, or files.extra in oppcloud.toml)"
+            )
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""

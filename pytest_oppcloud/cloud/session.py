@@ -230,7 +230,7 @@ class CloudSession:
             shown = ", ".join(os.path.relpath(path, here) for path in left[:_SHOWN])
             more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
             self._notify(
-                f"oppcloud: git does not track, so left behind: {shown}{more} (git add, or files.extra in oppcloud.toml)"
+                f"oppcloud: left behind, as git does not track it: {shown}{more} (git add, or files.extra)"
             )
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:

@@ -25,6 +25,7 @@ from pytest_oppcloud.project import read_binary
 
 from .campaign import Flight
 from .fitting import Place, Wish, choose, places
+from .serving import serves
 from .statistics import BUILD
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class Builds:
         """Decide where a content goes, and whether it is built there, once there are workers."""
         campaign = self._campaign
         self._slots = presence.present(campaign.connection, campaign.address.queue)
-        found = [slot for slot in self._slots.values() if case.image in {"", slot.image}]
+        found = [slot for slot in self._slots.values() if serves(slot) and case.image in {"", slot.image}]
         if not found:
             return
         choice = choose(case.wish, places(found))
@@ -329,12 +330,14 @@ class Builds:
         build.flight = Flight(ticket=ticket, content=build.sources, then=take)
         self._campaign.flights[build.run] = build.flight
         self._ready.append(build.flight)
+        self._show()
 
     def _take_outcome(self, build: _Build, outcome: RunOutcome) -> None:
         """Take in how the build ended.
 
         Should Redis be lost on the way, all of it is done again; so the outcome is forgotten last.
         """
+        self._show()
         product = self._shipping.fetch(outcome.product) if outcome.product else None
         if outcome.cause is not Cause.COMPLETED:
             build.failure = _Failure(outcome=outcome, build=build.run)
@@ -427,6 +430,11 @@ class Builds:
             flight.held = False
         self._ready += case.waiting
         case.waiting = []
+
+    def _show(self) -> None:
+        """Show how many of the builds of this session have ended."""
+        ordered = [build for build in self._builds.values() if build.flight is not None]
+        self._campaign.board.stage("build", sum(build.outcome is not None for build in ordered), len(ordered))
 
     def _tell(self, build: _Build, text: str) -> None:
         if text != build.told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from oppcloud_worker.store import ContentError, VerifyingSink
 from pytest_oppcloud.content import library_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from oppcloud_worker.manifest import Entry, Manifest
     from oppcloud_worker.messages import RunRequest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.content import Content
 
+#: Seconds within which the same content is not sent anew: many runs tell of the same damage.
+_ANEW = 10.0
 #: Digests that are asked for at a time.
 _CHUNK = 1000
 
@@ -45,8 +48,10 @@ class _Measured:
 class Shipping:
     """Contents of one session."""
 
-    def __init__(self, store: RemoteStore) -> None:
+    def __init__(self, store: RemoteStore, tell: Callable[[int, int], None] = lambda _done, _total: None) -> None:
+        """Prepare; `tell` is told how many bytes of how many are in the store."""
         self._store = store
+        self._tell = tell
         #: By identity, as runs of the same ini file have the same object; it is kept, so that its id stays its own.
         self._measured: dict[int, _Measured] = {}
         self._sent: set[str] = set()
@@ -54,6 +59,8 @@ class Shipping:
         self._built: set[str] = set()
         #: Copies of such files by their digest.
         self._copies: tempfile.TemporaryDirectory[str] | None = None
+        #: When contents were sent anew, by digest (monotonic).
+        self._sent_anew: dict[str, float] = {}
         #: Bytes of the contents, and of what had to be sent of them.
         self.total_bytes = 0
         self.sent_bytes = 0
@@ -84,25 +91,38 @@ class Shipping:
             libraries=measured.libraries,
         )
 
-    def send(self, content: Content) -> None:
-        """Put what the store lacks into it; raise `ContentError` where it cannot."""
+    def send(self, content: Content, *, anew: bool = False) -> None:
+        """Put what the store lacks into it; raise `ContentError` where it cannot.
+
+        With `anew` also what it says it has: a worker has found it damaged.
+        """
         measured = self._measure(content)
+        if anew and time.monotonic() - self._sent_anew.get(measured.digest, -_ANEW) >= _ANEW:
+            self._sent_anew[measured.digest] = time.monotonic()
+            self._send_all(measured.manifest, dict(content.files))
         if measured.digest in self._sent:
             return
         listed = measured.manifest
         sources = dict(content.files)
         files = {entry.digest: entry for entry in listed.entries}
         digests = list(files)
+        done, total = self.total_bytes, self.total_bytes + listed.size
         for start in range(0, len(digests), _CHUNK):
-            for digest in sorted(self._store.lacking(digests[start : start + _CHUNK])):
+            chunk = digests[start : start + _CHUNK]
+            lacking = self._store.lacking(chunk)
+            done += sum(files[digest].size for digest in chunk if digest not in lacking)
+            for digest in sorted(lacking):
+                self._tell(done, total)
                 self._put(files[digest], self._source(files[digest], sources))
                 self.sent_bytes += files[digest].size
+                done += files[digest].size
         # Last, so that whoever finds the manifest finds its files, too.
         data = listed.to_bytes()
         if self._store.lacking([measured.digest]):
             self._store.put(measured.digest, io.BytesIO(data), len(data))
             self.sent_bytes += len(data)
         self.total_bytes += listed.size
+        self._tell(self.total_bytes, self.total_bytes)
         self._sent.add(measured.digest)
 
     def fetch(self, product: str) -> Manifest | None:
@@ -115,6 +135,14 @@ class Shipping:
             if self._store.lacking(digests[start : start + _CHUNK]):
                 return None
         return listed
+
+    def _send_all(self, listed: Manifest, sources: dict[str, Path]) -> None:
+        """Put everything into the store, in place of what is there."""
+        for entry in {entry.digest: entry for entry in listed.entries}.values():
+            self._put(entry, self._source(entry, sources))
+        data = listed.to_bytes()
+        self._store.put(listed.digest, io.BytesIO(data), len(data))
+        self.sent_bytes += listed.size + len(data)
 
     def _put(self, entry: Entry, source: Path) -> None:
         try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from . import building, simulation
 from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
-from .signing import RefusedError, verify_ticket
+from .signing import RefusedError, ReplayedError, verify_ticket
 from .store import ContentError
 from .ticket import Kind, Ticket, VersionMismatchError, check_version
 from .wire import MessageError
@@ -56,7 +56,7 @@ class Host(Protocol):
     compiler_cache: Path
 
     def admit(self, proof: Proof) -> None:
-        """Take note of a verified ticket; raise `RefusedError` if it was served before."""
+        """Take note of a verified ticket; raise `ReplayedError` if it was served before."""
 
     def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
@@ -66,6 +66,9 @@ class Host(Protocol):
 
     def begin(self, ticket: Ticket) -> bool:
         """Hear that the run begins; return whether its outcome is still wanted."""
+
+    def hear(self, data: bytes) -> None:
+        """Hear what the simulation prints, piece by piece."""
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
         """Store the files of the run; return the outcome with what became of them."""
@@ -109,6 +112,11 @@ def run(payload: object) -> dict[str, object]:
     except MessageError as error:
         ticket = _unreadable(payload)
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=str(error))
+    except ReplayedError as error:
+        # Redis may get a command twice that the client had to send again after a time-out. The first ticket has its
+        # answer, or will have; a second one would be a verdict on a run that goes well.
+        _log.warning("left out %s: %s", _unreadable(payload).job_id, error)
+        return {"cause": "served before"}
     except RefusedError as error:
         ticket = _unreadable(payload)
         _log.error("refused to run %s: %s", ticket.job_id, error)
@@ -192,6 +200,7 @@ def _execute(ticket: Ticket, directory: Path, content: Path | None, host: Host) 
             confined=True,
             account=host.account,
             stop=host.stop,
+            on_output=host.hear,
         )
     if content is None:
         return RunOutcome(cause=Cause.REQUEST_DAMAGED, message="a build without sources")

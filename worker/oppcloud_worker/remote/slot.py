@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from rq.queue import Queue
     from rq.registry import StartedJobRegistry
 
+    from oppcloud_worker.store import Store
     from oppcloud_worker.ticket import Ticket
 
 _log = logging.getLogger("oppcloud_worker")
@@ -141,6 +142,8 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
+        self.image, self.system, self.omnetpp = settings.image, settings.system, settings.omnetpp
+        self.compiler_cache = Path(settings.cache) / "ccache"
         self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
@@ -181,7 +184,7 @@ class Slot(SimpleWorker):
     @contextlib.contextmanager
     def content(self, ticket: Ticket, digest: str) -> Iterator[Path]:
         """Give the unpacked content; wait a moment for what the client sends again after an attempt that missed it."""
-        store = content_store(ticket.store, self.connection)
+        store = self.store(ticket)
         deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
         with contextlib.ExitStack() as stack:
             place = None
@@ -196,6 +199,10 @@ class Slot(SimpleWorker):
     def admit(self, proof: Proof) -> None:
         """Remember the ticket."""
         self._served.admit(proof, time.time())
+
+    def store(self, ticket: Ticket) -> Store:
+        """Return the store of content."""
+        return content_store(ticket.store, self.connection)
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import redis
 from rq.exceptions import NoSuchJobError, StopRequested
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 from rq.worker import SimpleWorker, WorkerStatus
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from redis.client import Pipeline
-    from rq.executions import Execution
     from rq.queue import Queue
     from rq.registry import StartedJobRegistry
 
@@ -329,6 +329,18 @@ class Slot(SimpleWorker):
         """Tell RQ's tools the state when it has changed."""
         if pipeline is not None or state != self.get_state():
             super().set_state(state, pipeline)
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """Tell RQ's tools that the job runs, but not in RQ's list of what this worker runs.
+
+        rq-dashboard 0.9 takes the jobs that it finds there for pickled, and shows no worker at all while one is JSON.
+        """
+        pipeline = self.connection.pipeline()
+        execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline=pipeline)
+        self.executions[execution.id] = execution
+        self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
+        pipeline.execute()
+        return execution
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002  # RQ's signature
         """Note when the job ended; RQ hears of it together with the rest."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker import machine
-from oppcloud_worker.messages import Limits, Verdict
+from oppcloud_worker.messages import Cause, Limits, Verdict
 
 from . import asking, timeouts
 from .baselines import BaselineFile, baseline_path
@@ -157,9 +157,14 @@ class SimulationItem(pytest.Item):
             asking.tell_submitted(self)
             asking.tell_started(self, machine.name())
         outcome = executor.result(request)
-        made_with = {**outcome.provenance, **provenance(self.parent.program)}
+        made_with = dict(outcome.provenance)
+        # What a build made is told beside the values: it is another after each change of the sources.
+        product = made_with.pop("product", "")
+        made_with |= provenance(self.parent.program, built_elsewhere=bool(product))
         outcome = self.outcome = replace(outcome, provenance=made_with)
         self._tell(cause=outcome.cause.text, host=outcome.host, wall_time=f"{outcome.wall_time:.6f}")
+        if product:
+            self._tell(product=product)
         if outcome.events is not None:
             self._tell(events=str(outcome.events))
         fingerprints = [f"{value.value}/{value.name}" for value in outcome.values if value.kind == "fingerprint"]
@@ -281,9 +286,10 @@ class SimulationItem(pytest.Item):
             report.duration = outcome.wall_time
         ended_well = outcome.cause.verdict is Verdict.PASSED
         if report.failed and not ended_well and report.when in {"setup", "call"}:
+            whose = "build" if outcome.cause is Cause.BUILD_FAILED else "simulation"
             for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
                 if text.strip():
-                    report.sections.append((f"Captured {name} of the simulation", tail(text)))
+                    report.sections.append((f"Captured {name} of the {whose}", tail(text)))
         if report.when == "call" and self.judgement is not None:
             self._attach(report, self.judgement)
 

@@ -62,7 +62,7 @@ class QueueExecutor:
 
     announces = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all by name
         self,
         *,
         description: str,

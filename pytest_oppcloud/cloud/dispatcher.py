@@ -58,7 +58,7 @@ class Dispatcher(threading.Thread):
         self._campaign = Campaign(address=address, connection=self._connection, owner=owner)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
-        self._watch = Watch(self._campaign, self._sender)
+        self._watch = Watch(self._campaign, self._sender, self._listener)
         self._backlog = Backlog(self._campaign, self._sender)
         self._finishing = threading.Event()
         self._next_look = 0.0

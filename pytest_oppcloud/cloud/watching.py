@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -31,9 +32,10 @@ _FORGIVEN = 20
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
         self._campaign = campaign
         self._sender = sender
+        self._listener = listener
         self._last_worker = time.monotonic()
         #: Needs of waiting runs that no worker meets, and since when.
         self._unmet_since: dict[Needs, float] = {}

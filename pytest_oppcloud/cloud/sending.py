@@ -33,7 +33,10 @@ class Sender:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._shipping = Shipping(content_store(campaign.address.store, campaign.connection))
+        self._shipping = Shipping(
+            content_store(campaign.address.store, campaign.connection),
+            lambda done, total: campaign.board.stage("bundle", done, total),
+        )
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -43,11 +46,13 @@ class Sender:
         #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
         self._ordered = 0
         self._boarded = 0
+        #: Seconds that all runs which became flights were expected to take.
+        self.foreseen = 0.0
 
     @property
-    def outstanding(self) -> int | None:
-        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
-        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
+    def not_taken_up(self) -> int | None:
+        """How many runs were ordered and are no flights yet; None before any was (asked by any thread)."""
+        return self._ordered - self._boarded if self._ordered else None
 
     @property
     def busy(self) -> bool:
@@ -68,12 +73,18 @@ class Sender:
         campaign = self._campaign
         while not self._orders.empty():
             orders = self._orders.get()
+            for order in orders:
+                campaign.board.order(order.run, order.request.name, order.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
             self._boarded += len(orders)
+            self.foreseen += sum(flight.ticket.expected for flight in flights)
             if not send or not flights:
                 continue
+            followed = [order.run for order in orders if order.followed]
+            if followed:
+                runs.follow(campaign.connection, campaign.address.session, followed)
             if self._submitter is None:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
@@ -86,19 +97,19 @@ class Sender:
         chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
         chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
         if chunk:
-            campaign.renew_lease()
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
+            campaign.renew_lease()
             runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
 
-    def send_again(self, flight: Flight) -> None:
-        """Make sure that the store has what a run needs: it may have lost that, too."""
+    def send_again(self, flight: Flight, *, anew: bool = False) -> None:
+        """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
         if flight.content is not None:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
-            with contextlib.suppress(ContentError, OSError):
-                self._shipping.send(flight.content)
+            with contextlib.suppress(ContentError, OSError, *LOST):
+                self._shipping.send(flight.content, anew=anew)
 
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""
@@ -115,6 +126,7 @@ class Sender:
                         self._shipping.send(order.content)
             except (ContentError, OSError) as error:
                 outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
+                self._campaign.board.fetch(order.run)
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
                 continue
             except LOST:

@@ -53,7 +53,10 @@ class Statistics:
     seen_runs: set[str] = field(default_factory=set)
     #: What was seen of each run that was simulated to its end or its time limit, by its name over sessions.
     seen: dict[str, Seen] = field(default_factory=dict)
-    _settled: set[str] = field(default_factory=set)
+    #: Outcomes of attempts that had been given up, after the run had been judged by another: of no effect.
+    late: set[tuple[str, int]] = field(default_factory=set)
+    #: The attempt that each run was judged by.
+    _settled: dict[str, int] = field(default_factory=dict)
 
     def note(self, event: Event) -> None:
         """Count an event."""
@@ -66,7 +69,7 @@ class Statistics:
         elif event.kind == events.REQUEUED:
             self.lost[event.cause] += 1
         elif event.kind == events.FINISHED and event.run not in self._settled:
-            self._settled.add(event.run)
+            self._settled[event.run] = event.attempt
             self.finished += 1
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
@@ -77,6 +80,8 @@ class Statistics:
             if event.cause in _TELLING and 0 <= event.wall_time < math.inf and event.peak_memory >= 0:
                 name = event.run.rpartition("_")[0]
                 self.seen[name] = Seen(wall_time=event.wall_time, peak_memory=event.peak_memory)
+        elif event.kind == events.FINISHED and event.attempt != self._settled[event.run]:
+            self.late.add((event.run, event.attempt))
 
     def see(self, slots: Mapping[str, SlotInfo]) -> None:
         """Note which slots are there."""
@@ -101,6 +106,11 @@ class Statistics:
             lost = sum(self.lost.values())
             result.append(
                 f"{_count(lost, 'attempt')} came to nothing and {'was' if lost == 1 else 'were'} repeated: {causes}"
+            )
+        if self.late:
+            result.append(
+                f"{_count(len(self.late), 'result')} came late, from workers that had not been heard of, and "
+                f"{'was' if len(self.late) == 1 else 'were'} left unused"
             )
         return result
 

@@ -90,6 +90,14 @@ def test_nobody_may_do_more_than_is_needed(queue: Any, user: str, forbidden: tup
     assert allowed == []
 
 
+@pytest.mark.parametrize("user", ["client", "worker"])
+def test_scripts_may_no_more_than_who_sends_them(queue: Any, user: str) -> None:
+    connection = redis.Redis.from_url(queue.url(user))
+    for call in ("'KEYS', '*'", "'GET', 'somebody'", "'FLUSHALL'"):
+        with pytest.raises(redis.ResponseError, match=r"The user executing the script|ACL failure"):
+            connection.eval(f"return redis.call({call})", 0)
+
+
 def test_forgets_nothing_when_it_is_killed(queue: Any) -> None:
     connection = redis.Redis.from_url(queue.url())
     connection.set("oppcloud:kept", "x")

@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
+#: Attempts of a run that came to nothing without any fault of the run, before those that Redis lost count as well: one
+#: that throws away what it was given, for want of memory perhaps, would do so for ever.
+_FORGIVEN = 20
 
 
 class Watch:
     """Looks after the runs of a campaign, now and then."""
 
-    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+    def __init__(self, campaign: Campaign, sender: Sender, listener: Listener) -> None:
         self._campaign = campaign
         self._sender = sender
+        self._listener = listener
         self._last_worker = time.monotonic()
         #: Needs of waiting runs that no worker meets, and since when.
         self._unmet_since: dict[Needs, float] = {}
@@ -57,8 +62,11 @@ class Watch:
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)
+        self._find_forgotten_runs(slots, now)
+        # What slots say themselves, as Redis may have forgotten what they took.
+        busy = {info.job: name for name, info in slots.items()}
         for flight in waiting:
-            holder = taken.get(flight.ticket.job_id)
+            holder = taken.get(flight.ticket.job_id) or busy.get(flight.ticket.job_id)
             if holder is not None and holder not in slots:
                 campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=rescue.dead_slot(holder)))
             elif flight.ticket.job_id in queued or holder is not None or not self._sender.is_responsible(flight):
@@ -87,18 +95,40 @@ class Watch:
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
         for flight in list(self._campaign.flights.values()):
-            if flight.slot and flight.slot not in slots:
+            if flight.slot and flight.slot not in slots and not flight.held:
                 message = rescue.dead_slot(flight.slot)
                 self._campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=message))
 
+    def _find_forgotten_runs(self, slots: dict[str, SlotInfo], now: float) -> None:
+        """Look after the runs of slots that live, but are busy with something else: Redis lost how they ended."""
+        for flight in list(self._campaign.flights.values()):
+            info = slots.get(flight.slot)
+            if info is None:
+                continue
+            if info.job == flight.ticket.job_id:
+                flight.limbo_since = None
+            else:
+                self._miss(flight, now)
+
     def _miss(self, flight: Flight, now: float) -> None:
-        """Queue again what is neither waiting nor taken for a while: Redis lost it."""
+        """Queue again what has been missing for a while, unless there is an outcome that nobody told of."""
         if flight.limbo_since is None:
             flight.limbo_since = now
         elif now - flight.limbo_since > _LIMBO:
             flight.limbo_since = None
-            self._sender.send_again(flight)
-            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
+            campaign, ticket = self._campaign, flight.ticket
+            self._listener.deliver([ticket.run])
+            if ticket.run in campaign.flights:
+                self._sender.send_again(flight)
+                self._queue_again(flight)
+
+    def _queue_again(self, flight: Flight) -> None:
+        """Queue the next attempt; what Redis lost is no fault of the run, unless there is no end of it."""
+        message, ticket = "the queue lost its job", flight.ticket
+        if ticket.attempt - ticket.losses > _FORGIVEN:
+            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message=message))
+        else:
+            self._campaign.hand_back(flight, Cause.QUEUE_LOST, message)
 
     def _find_unservable(self, waiting: Sequence[Flight], slots: dict[str, SlotInfo], now: float) -> None:
         """End runs that no worker there can take, after the time that one may need to appear."""

@@ -125,7 +125,7 @@ def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the ev
 
     May be called by several for the same attempt; only the first has an effect.
     """
-    if outcome.cause.retries > ticket.losses:
+    if ticket.may_be_repeated(outcome.cause):
         message, memory = outcome.message, None
         if outcome.cause is Cause.OUT_OF_MEMORY:
             memory = _more_memory(connection, ticket, outcome)
@@ -158,7 +158,7 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
 
     `memory` is what it needs then, None for the same as before.
     """
-    following = ticket.again(counts=counts, memory=memory)
+    following = ticket.again(counted=cause.name if counts else "", memory=memory)
     fences, fence = keys.attempts(ticket.session), f"{ticket.run}-{following.attempt}"
     event = Event(
         kind=events.REQUEUED,

@@ -39,6 +39,7 @@ from oppcloud_worker.cache import Cache
 from oppcloud_worker.confinement import close_to_others
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.replay import ServedTickets
+from oppcloud_worker.room import lack_of_room
 from oppcloud_worker.settings import SlotSettings
 from oppcloud_worker.signing import ClusterKey, Proof
 from oppcloud_worker.store import ContentError
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from rq.queue import Queue
     from rq.registry import StartedJobRegistry
 
+    from oppcloud_worker.store import Store
     from oppcloud_worker.ticket import Ticket
 
 _log = logging.getLogger("oppcloud_worker")
@@ -75,6 +77,8 @@ _UNWANTED = 3
 #: Seconds that a client may need to send content that a store has lost.
 _SENT_AGAIN = 3.0
 
+#: Seconds between two looks for room on a disk that is full.
+_NO_ROOM = 1.0
 #: Seconds between two tries when Redis is away for longer than the connection bridges.
 _AWAY = 1.0
 
@@ -138,6 +142,8 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
+        self.image, self.system, self.omnetpp = settings.image, settings.system, settings.omnetpp
+        self.compiler_cache = Path(settings.cache) / "ccache"
         self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
@@ -170,13 +176,15 @@ class Slot(SimpleWorker):
         self._reporter = Reporter(side, settings.name)
         #: The job that was taken last, "" before the first.
         self._taken = ""
+        #: Why no run is taken for the time being, "" if one is.
+        self._trouble = ""
 
     # What the job function asks for (`job.Host`).
 
     @contextlib.contextmanager
     def content(self, ticket: Ticket, digest: str) -> Iterator[Path]:
         """Give the unpacked content; wait a moment for what the client sends again after an attempt that missed it."""
-        store = content_store(ticket.store, self.connection)
+        store = self.store(ticket)
         deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
         with contextlib.ExitStack() as stack:
             place = None
@@ -191,6 +199,10 @@ class Slot(SimpleWorker):
     def admit(self, proof: Proof) -> None:
         """Remember the ticket."""
         self._served.admit(proof, time.time())
+
+    def store(self, ticket: Ticket) -> Store:
+        """Return the store of content."""
+        return content_store(ticket.store, self.connection)
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
@@ -268,12 +280,29 @@ class Slot(SimpleWorker):
                 self.heartbeat()
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-                job = self._take()
+                job = self._take() if self._has_room() else None
                 if job is not None:
                     return job, self.queues[0]
             except LOST as error:  # noqa: PERF203  # the next time may be better
                 _log.warning("slot %s: the queue is away: %s", self.name, error)
                 self._ended.wait(_AWAY)
+
+    def _has_room(self) -> bool:
+        """Tell whether there is room for what a run writes; wait a moment if there is none."""
+        before, self._trouble = self._trouble, lack_of_room([self.scratch, self._cache.root])
+        if not self._trouble:
+            return True
+        if not before:
+            _log.error("slot %s: %s; it takes no runs until there is more", self.name, self._trouble)
+            pipeline = self.connection.pipeline()
+            # Whoever rings for a run would do so in vain.
+            pending.leave(pipeline, self._queue_name, [self.name])
+            if self._taken:
+                pending.release(pipeline, self._queue_name, self._taken)
+            pipeline.execute()
+            self._taken = ""
+        self._ended.wait(_NO_ROOM)
+        return False
 
     def _take(self) -> Job | None:
         """Return the job to run next; None after a while without one."""
@@ -385,7 +414,8 @@ class Slot(SimpleWorker):
         """Renew all leases; return whether the session of the current run still wants its outcome."""
         ticket = self._ticket
         pipeline = self._side.pipeline()
-        presence.announce(pipeline, self._queue_name, self.info)
+        info = replace(self.info, job="" if ticket is None else ticket.job_id, trouble=self._trouble)
+        presence.announce(pipeline, self._queue_name, info)
         rescue.ask_for_duty(pipeline, self._queue_name, self.name)
         pipeline.exists(keys.slot(self.name) if ticket is None else keys.lease(ticket.session))
         *_, on_duty, wanted = pipeline.execute()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.remote import events
 
+from .statistics import BUILD
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -51,6 +53,8 @@ class Moment:
     fetched: int = 0
     #: Those that are simulated, the longest first.
     running: tuple[RunningRun, ...] = ()
+    #: Programs that are being built.
+    building: tuple[RunningRun, ...] = ()
     #: Who serves the queue.
     workers: int = 0
     slots: int = 0
@@ -92,6 +96,8 @@ class Board:
     _runs: dict[str, _Run] = field(default_factory=dict)
     _waiting: dict[str, _Run] = field(default_factory=dict)
     _running: dict[str, _Run] = field(default_factory=dict)
+    #: Programs that workers build for this session.
+    _builds: dict[str, _Run] = field(default_factory=dict)
     _ordered: int = 0
     _finished: int = 0
     _fetched: int = 0
@@ -116,7 +122,7 @@ class Board:
             self._wait(run, known)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """Note how far a stage on the way to the queue is: "bundle", "build"."""
+        """Note how far a stage on the way to the queue is, as "bundle"."""
         with self._lock:
             self._stages[name] = done, total
 
@@ -137,6 +143,9 @@ class Board:
     def note(self, event: Event) -> None:
         """Note an event."""
         with self._lock:
+            if event.run.startswith(BUILD):
+                self._note_build(event)
+                return
             run = self._runs.setdefault(event.run, _Run(name=event.name or event.run))
             if event.kind == events.OUTPUT:
                 self._output.append((event.run, event.message))
@@ -159,6 +168,17 @@ class Board:
                 if run.expected:
                     self._compared += event.wall_time
                     self._expected += run.expected
+
+    def _note_build(self, event: Event) -> None:
+        build = self._builds.setdefault(event.run, _Run(name=event.name or event.run))
+        if event.kind == events.STARTED:
+            build.name, build.attempt, build.since = event.name or build.name, event.attempt, self.clock()
+        elif event.kind == events.REQUEUED:
+            build.attempt = 0
+        elif event.kind == events.FINISHED:
+            build.finished = True
+        done = sum(build.finished for build in self._builds.values())
+        self._stages["build"] = done, len(self._builds)
 
     def _wait(self, name: str, run: _Run) -> None:
         self._waiting[name] = run
@@ -192,12 +212,14 @@ class Board:
             now = self.clock()
             running = sorted(self._running.values(), key=lambda run: run.since)
             shown = tuple(self._shown(run, now) for run in running)
+            building = [build for build in self._builds.values() if build.attempt and not build.finished]
             return Moment(
                 ordered=self._ordered,
                 waiting=len(self._waiting),
                 finished=self._finished,
                 fetched=self._fetched,
                 running=shown,
+                building=tuple(RunningRun(name=build.name, elapsed=now - build.since) for build in building),
                 workers=len({info.worker for info in self._slots.values()}),
                 slots=len(self._slots),
                 stages=tuple((name, done, total) for name, (done, total) in self._stages.items()),

@@ -68,6 +68,10 @@ class Flight:
     sent: bool = False
     #: The slot that has it, "" while it is queued.
     slot: str = ""
+    #: Whether it waits for its program: it may not be queued, and nobody else may queue it as it is.
+    held: bool = False
+    #: Takes the outcome in place of the session.
+    then: Callable[[RunOutcome], None] | None = None
     #: Since when it has been neither queued nor started.
     limbo_since: float | None = None
 
@@ -137,7 +141,12 @@ class Campaign:
 
     def arrive(self, run: str, outcome: RunOutcome) -> None:
         """End a run, unless it has ended before."""
-        if self.flights.pop(run, None) is not None:
+        flight = self.flights.pop(run, None)
+        if flight is None:
+            return
+        if flight.then is not None:
+            flight.then(outcome)
+        else:
             self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 

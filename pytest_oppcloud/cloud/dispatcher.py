@@ -112,6 +112,8 @@ class Dispatcher(threading.Thread):
         except Exception as error:
             self._campaign.lose_all(Cause.WORKER_BROKEN, f"the dispatcher broke: {type(error).__name__}: {error}")
             raise
+        finally:
+            self._sender.close()
         # Whoever orders now gets an answer, too.
         while not self._finishing.is_set():
             self._lose_all("the queue was lost earlier in this session")
@@ -179,6 +181,7 @@ class Dispatcher(threading.Thread):
     def _turn(self) -> None:
         """Do what there is to do now, then wait a moment for an event."""
         self._sender.take_orders(send=True)
+        self._sender.provide_programs()
         self._sender.send_some()
         self._listener.listen(0.0 if self._sender.busy else _BLOCK)
         if time.monotonic() >= self._next_look:
@@ -196,6 +199,7 @@ class Dispatcher(threading.Thread):
             return
         try:
             self._cancel()
+            self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
             runs.remove_session(self._connection, self.address.queue, self.address.session, self.statistics.seen_runs)

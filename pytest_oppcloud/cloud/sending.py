@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import redis
@@ -14,8 +15,9 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
-from oppcloud_worker.ticket import Ticket
+from oppcloud_worker.ticket import Kind, Ticket
 
+from .building import Builds
 from .campaign import Arrival, Flight
 from .shipping import Shipping
 
@@ -37,6 +39,7 @@ class Sender:
             content_store(campaign.address.store, campaign.connection),
             lambda done, total: campaign.board.stage("bundle", done, total),
         )
+        self._builds = Builds(campaign, self._shipping)
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -66,7 +69,7 @@ class Sender:
 
     def is_responsible(self, flight: Flight) -> bool:
         """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
-        return flight.sent or not self._submitter
+        return not flight.held and (flight.sent or not self._submitter)
 
     def take_orders(self, *, send: bool) -> None:
         """Turn orders into flights, and send them if it is up to this process."""
@@ -89,7 +92,29 @@ class Sender:
                 self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
             if self._submitter:
                 # The longest first: with the first of them the workers begin.
-                self._unsent.extend(sorted(flights, key=lambda flight: -flight.ticket.expected))
+                free = (flight for flight in flights if not flight.held)
+                self._unsent.extend(sorted(free, key=lambda flight: -flight.ticket.expected))
+
+    def provide_programs(self) -> None:
+        """Go on with what held runs wait for."""
+        if self._submitter is None or not self._builds.is_due():
+            return
+        with self._lease_kept():
+            for flight in self._builds.advance(lead=self._submitter):
+                if not self._submitter:
+                    continue
+                if flight.ticket.kind is Kind.BUILD:
+                    self._unsent.appendleft(flight)
+                else:
+                    self._unsent.append(flight)
+
+    def leave(self) -> None:
+        """Let others have built what this session would have built for them."""
+        self._builds.leave()
+
+    def close(self) -> None:
+        """Remove what was kept for the case that the store loses it."""
+        self._shipping.close()
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
@@ -105,7 +130,7 @@ class Sender:
 
     def send_again(self, flight: Flight, *, anew: bool = False) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
-        if flight.content is not None:
+        if flight.content is not None and not flight.held:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
             with contextlib.suppress(ContentError, OSError, *LOST):
@@ -119,11 +144,15 @@ class Sender:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
         for order in orders:
             request = order.request
+            content, needs, held = order.content, order.needs, False
             try:
-                if order.content is not None:
-                    request = self._shipping.addressed(request, order.content)
+                provided = None if content is None else self._builds.provided(content, needs)
+                if provided is not None:
+                    content, needs = provided.content, provided.needs
+                    request = replace(self._shipping.addressed(request, content), product=provided.product)
                     if send and self._submitter is not False:
-                        self._shipping.send(order.content)
+                        self._shipping.send(content)
+                held = content is not None and provided is None
             except (ContentError, OSError) as error:
                 outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
                 self._campaign.board.fetch(order.run)
@@ -140,11 +169,14 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
-                needs=order.needs,
+                needs=needs,
                 expected=order.expected,
                 priority=address.priority,
             )
-            yield Flight(ticket=ticket, content=order.content)
+            flight = Flight(ticket=ticket, content=content)
+            if held:
+                self._builds.hold(flight)
+            yield flight
 
     @contextlib.contextmanager
     def _lease_kept(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
+from pytest_oppcloud.session import PROJECTS_KEY
 
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
+#: Files that are named where many stay behind.
+_SHOWN = 5
 
 
 class Role(enum.Enum):
@@ -65,6 +69,7 @@ class CloudSession:
         self._dispatcher: Dispatcher | None = None
         self._display: Display | None = None
         self._ended = False
+        config.stash[PROJECTS_KEY].buildable = True
         self._executor = QueueExecutor(
             description=self._description(),
             open_queue=self._open,
@@ -234,10 +239,21 @@ class CloudSession:
         if not submissions:
             return
         self._expected = len(submissions)
+        self._tell_what_stays_behind(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _tell_what_stays_behind(self, submissions: Sequence[Submission]) -> None:
+        """Tell which files git does not track that look as if they were needed."""
+        contents = {id(item.content): item.content for item in submissions if item.content is not None}
+        left = sorted({path for content in contents.values() for path in content.left_behind})
+        if left:
+            here = self._config.invocation_params.dir
+            shown = ", ".join(os.path.relpath(path, here) for path in left[:_SHOWN])
+            more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            self._notify(f"oppcloud: left behind, as git does not track it: {shown}{more} (git add, or files.extra)")
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""

@@ -95,7 +95,7 @@ class Watch:
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
         for flight in list(self._campaign.flights.values()):
-            if flight.slot and flight.slot not in slots:
+            if flight.slot and flight.slot not in slots and not flight.held:
                 message = rescue.dead_slot(flight.slot)
                 self._campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=message))
 

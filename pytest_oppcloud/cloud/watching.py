@@ -109,7 +109,7 @@ class Watch:
         """Look after the runs of slots that live, but are busy with something else: Redis lost how they ended."""
         for flight in list(self._campaign.flights.values()):
             info = slots.get(flight.slot)
-            if info is None:
+            if info is None or flight.held:
                 continue
             if info.job == flight.ticket.job_id:
                 flight.limbo_since = None

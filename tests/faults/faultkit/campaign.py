@@ -111,7 +111,7 @@ def _run(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Count:
     for number in range(plan.hosts):
         far = cluster.another_network()
         # Clocks that are wrong by less than what is allowed.
-        skew = (240, 0, -240, 0)[number % 4]
+        skew = (120, 0, -120, 0)[number % 4]
         hosts.append((cluster.host(*plan.changes, f"clock={skew}", slots=plan.slots, network=far), far))
     started = time.monotonic()
 
@@ -137,7 +137,7 @@ def _run(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Count:
         if now >= next_fault:
             faults.one()
             next_fault = time.monotonic() + rng.uniform(0.2, plan.pause)
-        time.sleep(0.1)
+        time.sleep(0.25)
     faults.mend(all_of_it=True)
     say("all judged")
     if client.finished(60):

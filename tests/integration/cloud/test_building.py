@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +27,6 @@ from pytest_oppcloud.content import Content, Recipe, content_of
 from pytest_oppcloud.project import Program, Project, read_project
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Client, Processes, Server, Workers
     from .conftest import Project as Folder
 
@@ -289,6 +288,23 @@ def test_a_product_that_the_store_lost_is_built_again(
 
     assert said(model.run(make_client())) == {"hello\n"}
     assert model.builds == 2
+
+
+def test_a_product_that_the_store_forgets_meanwhile_is_sent_again(
+    client: Client, workers: Workers, model: Model, server: Server, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    workers.start()
+    assert said(model.run(client)) == {"hello\n"}
+    copies = client.dispatcher._sender._shipping._copies
+    assert copies is not None
+    wait_for(lambda: len(list(Path(copies.name).iterdir())) == 1, 30, "a copy of the product is here")
+    for name in server.connection.scan_iter(keys.content() + "*"):
+        server.connection.delete(name)
+    for path in (tmp_path / "cache").glob("[0-9a-f]" * 64):
+        shutil.rmtree(path)
+
+    assert said(model.run(client)) == {"hello\n"}
+    assert model.builds == 1
 
 
 # -- programs that are built already ---------------------------------------------------------------------------------

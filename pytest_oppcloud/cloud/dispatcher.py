@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from oppcloud_worker.remote.stores import RemoteStore
 
-    from .campaign import Arrival, Notice, Order, QueueAddress
+    from .campaign import Arrival, Notice, Order, QueueAddress, Start
     from .fleet import Demand
     from .progress import Board
     from .statistics import Statistics
@@ -64,8 +64,8 @@ class Dispatcher(threading.Thread):
         self._next_look = 0.0
 
     @property
-    def arrivals(self) -> queue.SimpleQueue[Arrival | Notice]:
-        """What the session's thread takes: outcomes, each once, and notices."""
+    def arrivals(self) -> queue.SimpleQueue[Start | Arrival | Notice]:
+        """What the session's thread takes: outcomes, each once, what came before them, and notices."""
         return self._campaign.arrivals
 
     @property
@@ -202,15 +202,20 @@ class Dispatcher(threading.Thread):
             self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
-            runs.remove_session(self._connection, self.address.queue, self.address.session, self.statistics.seen_runs)
+            runs.remove_session(self._connection, self._queues(), self.address.session, self.statistics.seen_runs)
             self._connection.close()
         except redis.RedisError as error:
             self._campaign.notify(f"oppcloud: the session could not be cleaned up: {error}")
 
+    def _queues(self) -> set[str]:
+        """Return all queues that the session has used, its other processes included."""
+        return self._campaign.queues | runs.queues_of(self._connection, self.address.session)
+
     def _cancel(self) -> None:
         """Take what waits out of the queue, and stop what runs."""
         self._connection.delete(keys.lease(self.address.session))
-        runs.withdraw(self._connection, self.address.queue, self.address.session)
+        for name in self._queues():
+            runs.withdraw(self._connection, name, self.address.session)
         deadline = time.monotonic() + _STOPPING
         self._listener.catch_up()
         runs.stop(self._connection, self._listener.running.values())

@@ -70,6 +70,12 @@ def note_left_out(left_out: Iterable[ResultFile], folder: Path) -> None:
         (folder / LEFT_OUT).write_text(text + "".join(lines), encoding="utf-8")
 
 
+def too_large(left_out: Iterable[ResultFile]) -> str:
+    """Return what people are told of files that they want and that did not travel."""
+    names = ", ".join(f"{file.path} ({file.size} bytes)" for file in left_out)
+    return f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
+
+
 class ResultsFolder:
     """A folder for the files of all runs, laid out as the runs would have left them at the desk.
 
@@ -98,10 +104,7 @@ class ResultsFolder:
 
         left_out = fetch(outcome.files, store, place)
         if left_out:
-            names = ", ".join(f"{file.path} ({file.size} bytes)" for file in left_out)
-            raise MachineryError(
-                f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
-            )
+            raise MachineryError(too_large(left_out))
 
     def _place(self, directory: Path) -> Path:
         """Return where a model's folder is below ours; one outside the root lies there by its name alone."""

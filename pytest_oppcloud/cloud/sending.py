@@ -126,7 +126,9 @@ class Sender:
             for flight in chunk:
                 flight.sent = True
             campaign.renew_lease()
-            runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
+            for name in sorted({flight.ticket.queue for flight in chunk}):
+                tickets = [flight.ticket for flight in chunk if flight.ticket.queue == name]
+                runs.enqueue(campaign.connection, tickets, key=campaign.address.key)
 
     def send_again(self, flight: Flight, *, anew: bool = False) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
@@ -165,7 +167,7 @@ class Sender:
             ticket = Ticket(
                 session=address.session,
                 run=order.run,
-                queue=address.queue,
+                queue=order.queue or address.queue,
                 request=request,
                 store=address.store,
                 all_results=address.all_results,

@@ -10,6 +10,7 @@ oppcloud:idle:<queue>                    the slots that wait for their bell
 oppcloud:turn:<queue>                    a number that grows
 oppcloud:<session>:waiting:<queue>...    the runs of a session that wait
 oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
+oppcloud:<session>:queues                set of the queues that runs of the session went to
 oppcloud:<session>:submitter             which process of the session queues its runs
 oppcloud:<session>:objection             why no more of it may be run, for its other processes
 oppcloud:<session>:events                stream: started, requeued, finished
@@ -85,6 +86,11 @@ def pending(queue: str) -> tuple[str, ...]:
 def lease(session: str) -> str:
     """Return the key of a session's lease."""
     return f"oppcloud:{session}:lease"
+
+
+def queues(session: str) -> str:
+    """Return the key of the set of queues that runs of a session went to."""
+    return f"oppcloud:{session}:queues"
 
 
 def submitter(session: str) -> str:

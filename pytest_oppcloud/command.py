@@ -200,9 +200,9 @@ def _ned_path(plan: RunPlan, run: Run) -> str:
     return ":".join(plan.program.ned_path)
 
 
-def plain_command(request: RunRequest) -> str:
-    """Return the request as a line for a shell, as one would start the simulation by hand."""
-    program = [sys.executable if word == PYTHON else word for word in request.program]
+def plain_command(request: RunRequest, *, python: str = sys.executable) -> str:
+    """Return the request as a line for a shell, as one would start the simulation by hand (with this `python`)."""
+    program = [python if word == PYTHON else word for word in request.program]
     words = [*program, *(word for word in request.arguments if RESULTS not in word)]
     if request.fingerprint:
         words.append(f"--fingerprint={request.fingerprint}")

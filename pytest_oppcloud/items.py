@@ -8,7 +8,6 @@ outcome (FAILED), and reports are completed here with what they tell about the s
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +17,9 @@ import pytest
 from oppcloud_worker import machine
 from oppcloud_worker.messages import Cause, Limits, Verdict
 
-from . import asking, timeouts
+from . import asking, reproduction, timeouts
 from .baselines import BaselineFile, baseline_path
-from .command import build_request, decisive_settings, own_fingerprints, plain_command
+from .command import build_request, decisive_settings, own_fingerprints
 from .comparison import Update
 from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
 from .execution import executor_of
@@ -40,9 +39,11 @@ from .naming import keywords
 from .project import provenance
 from .records import RunKey
 from .session import PROJECTS_KEY
-from .settings import SETTINGS, SETTINGS_KEY
+from .settings import SETTINGS_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from oppcloud_worker.messages import RunOutcome, RunRequest
 
     from .collection import ConfigCollector, IniFile
@@ -81,6 +82,8 @@ class SimulationItem(pytest.Item):
         self.judgement: Judgement | None = None
         #: Where the files of the run are, if a check of the project wants to see them.
         self._files = Path()
+        #: The container image of the worker that ran it, "" if there was none.
+        self._image = ""
 
     # -- what the item is -----------------------------------------------------------------------------------------
 
@@ -160,11 +163,11 @@ class SimulationItem(pytest.Item):
         made_with = dict(outcome.provenance)
         # What a build made is told beside the values: it is another after each change of the sources.
         product = made_with.pop("product", "")
+        self._image = made_with.pop("image", "")
         made_with |= provenance(self.parent.program, built_elsewhere=bool(product))
         outcome = self.outcome = replace(outcome, provenance=made_with)
         self._tell(cause=outcome.cause.text, host=outcome.host, wall_time=f"{outcome.wall_time:.6f}")
-        if product:
-            self._tell(product=product)
+        self._tell(**{name: value for name, value in (("product", product), ("image", self._image)) if value})
         if outcome.events is not None:
             self._tell(events=str(outcome.events))
         fingerprints = [f"{value.value}/{value.name}" for value in outcome.values if value.kind == "fingerprint"]
@@ -228,28 +231,24 @@ class SimulationItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def _with_help(self, text: str) -> str:
-        """Add where the files are and how to see it again at the desk."""
-        lines = [text, "", f"again, alone: {self.reproduction}", f"by hand: {plain_command(self.request)}"]
+        """Add what the run said, where its files are, and, at the end, how to see it again at the desk."""
+        lines = [text, *self._output(), "", f"by hand: {reproduction.by_hand(self)}"]
         kept = self._keep_files()
         if kept:
             lines.append(f"files: {kept}")
-        return "\n".join(lines)
+        if self._image:
+            lines.append(f"in its image: {reproduction.in_image(self, self._image)}")
+        return "\n".join([*lines, f"again, alone: {reproduction.with_pytest(self)}"])
 
-    @property
-    def reproduction(self) -> str:
-        """The command that reproduces the run alone, locally, with the options that decide it."""
-        file = os.path.relpath(self.ini_file.path, self.config.invocation_params.dir)
-        words = ["pytest", "-p", "no:oppcloud", f"{file}::{self.parent.name}::{self.name}"]
-        words += [f"--opp-set={word[2:]}" for word in asking.words_of(self) if word.startswith("--")]
-        for setting in SETTINGS:
-            if setting.decides_the_run:
-                given = self.config.getoption(setting.destination, None)
-                values = given if isinstance(given, list) else [given]
-                words += [f"{setting.option}={value}" for value in values if value is not None]
-        limit = timeouts.option_of(self.config)
-        if limit is not None:
-            words.append(f"--timeout={limit:g}")
-        return shlex.join(words)
+    def _output(self) -> Iterator[str]:
+        """Yield the end of what a run printed that did not end well, as far as pytest is to show output."""
+        outcome = self.outcome
+        if outcome is None or outcome.cause.verdict is Verdict.PASSED:
+            return
+        whose = "build" if outcome.cause is Cause.BUILD_FAILED else "simulation"
+        for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
+            if text.strip() and self.config.option.showcapture in {name, "all"}:
+                yield f"\n{f' {name} of the {whose} ':-^80}\n{tail(text).rstrip()}"
 
     def _keep_files(self) -> str:
         """Move the files of the run to where people find them; return that place, or why they are lost."""
@@ -284,12 +283,6 @@ class SimulationItem(pytest.Item):
             report.duration = max(0.0, report.duration - outcome.wall_time)
         elif report.when == "call":
             report.duration = outcome.wall_time
-        ended_well = outcome.cause.verdict is Verdict.PASSED
-        if report.failed and not ended_well and report.when in {"setup", "call"}:
-            whose = "build" if outcome.cause is Cause.BUILD_FAILED else "simulation"
-            for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
-                if text.strip():
-                    report.sections.append((f"Captured {name} of the {whose}", tail(text)))
         if report.when == "call" and self.judgement is not None:
             self._attach(report, self.judgement)
 

@@ -177,6 +177,8 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
                     # To be entered, but not looked around in.
                     directory.chmod(0o711)
                 outcome = _execute(replace(ticket, request=request), directory, content, host)
+                if host.image:
+                    outcome = replace(outcome, provenance={**outcome.provenance, "image": host.image})
                 return host.keep_results(ticket, outcome)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)

@@ -5,12 +5,16 @@ That items, verdicts and reports are the same is for tests/integration/contract 
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from .conftest import Project
+    from .conftest import Project, Server, Workers
 
 INI = """
 [Config Good]
@@ -138,6 +142,33 @@ def test_files_of_failed_runs_come_back(mixed: Project) -> None:
     assert sorted(path.parts[-3] for path in session.rglob("stdout.txt")) == ["Crash", "Different"]
     (scalars,) = session.rglob("Different/#0/**/*.sca")
     assert "value 5" in scalars.read_text()
+
+
+def test_a_failure_tells_the_run_in_the_image_of_its_worker(
+    project: Project, server: Server, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers.start(OPPCLOUD_IMAGE="registry.example.org/worker:1.0")
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
+    project.write('[Config Crash]\n**.behaviour = "crash /dev/null"\n')
+    result = project.run("--oppcloud", "--opp-config=Crash")
+
+    result.assert_outcomes(failed=1)
+    (line,) = (line for line in result.outlines if line.startswith("in its image: "))
+    assert result.outlines[result.outlines.index(line) + 1].startswith("again, alone: pytest -p no:oppcloud ")
+    # What a container would be given, run as it would be.
+    place = project.pytester.path
+    (place / "docker").write_text(
+        "#!/bin/sh\n"
+        f'test "$1 $2 $3 $4 $5 $6" = "run --rm --user $(id -u):$(id -g) -v {place}:{place}" || exit 9\n'
+        'test "$7 $8 $9" = "--entrypoint /bin/sh registry.example.org/worker:1.0" || exit 9\n'
+        'shift 10\nexec /bin/sh -c "$1"\n'
+    )
+    (place / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for name in ("docker", "python3"):
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    run = subprocess.run(line.removeprefix("in its image: "), shell=True, check=False, cwd="/")  # noqa: S602  # pasted
+    assert -run.returncode == signal.SIGSEGV or run.returncode == 128 + signal.SIGSEGV
 
 
 def test_the_summary_tells_what_the_queue_did(project: Project) -> None:

@@ -278,7 +278,7 @@ class Seen:
 
 
 #: Properties that tell where and when a simulation ran, not what it gave.
-_OF_THE_MACHINE = {"opp_host", "opp_wall_time", "opp_files"}
+_OF_THE_MACHINE = {"opp_host", "opp_wall_time", "opp_files", "opp_image"}
 _MOVING = (
     (re.compile(r"\.oppcloud/\d{8}-\d{6}-\d+/"), ".oppcloud/SESSION/"),
     (re.compile(r"^\[gw\d+\] .*\n", re.MULTILINE), ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,6 +54,49 @@ def test_a_difference_fails_worst_first_with_the_command_that_repeats_it(folder:
     result.stdout.re_match_lines([r"by hand: cd .* && \./.* -u Cmdenv -f omnetpp.ini -c General -r 0 .*--fingerprint="])
     again = folder.run("-p", "no:oppcloud", "omnetpp.ini::General::#0", "--opp-set=Tiny.value=5")
     again.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("-c", "../my settings.ini", '--opp-set=Tiny.text="it\'s $1"')], ids=["", "more"]
+)
+def test_a_report_ends_with_the_line_that_repeats_the_run(
+    folder: Folder, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("my settings.ini", "[pytest]\nopp_ini_files = other.ini\n")
+    folder.write(
+        "other.ini", '[General]\nnetwork = Tiny\nsim-time-limit = 1s\nTiny.v = ${v="a b", "it\'s"}\nTiny.do = "error"\n'
+    )
+    elsewhere = folder.path / "else where"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("OPPCLOUD_SIM_TIME_LIMIT", "3s")
+    result = folder.run(*options, "../other.ini::General", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(failed=2)
+    reports = re.findall(r"^_{5,} General .*?(?=^_{5,} |^={5,} )", result.stdout.str(), re.MULTILINE | re.DOTALL)
+    assert len(reports) == 2
+    monkeypatch.delenv("OPPCLOUD_SIM_TIME_LIMIT")
+    for report in reports:
+        *_, last = report.rstrip().splitlines()
+        assert last.startswith("again, alone: pytest -p no:oppcloud ")
+        words = last.removeprefix("again, alone: pytest")
+        again = subprocess.run(  # noqa: S602  # as people paste it
+            f"{shlex.quote(sys.executable)} -m pytest {words}",
+            shell=True,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        assert "1 failed" in again, again
+        assert f"by hand: {by_hand(report)}" in again
+        assert "--sim-time-limit=3s" in by_hand(report)
+
+
+def by_hand(report: str) -> str:
+    """Return the command line of the simulation."""
+    found = re.search(r"^by hand: (.*)$", report, re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize(

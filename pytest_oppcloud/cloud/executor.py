@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import redis
 
 from pytest_oppcloud.errors import MachineryError
+from pytest_oppcloud.queues.fetching import fetch, note_left_out
 
 from .dispatcher import Arrival, Dispatcher, Order
-from .fetching import fetch, note_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
     from pytest_oppcloud.content import Content
-
-    from .fetching import ResultsFolder
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
 _HEARING = 1.0

@@ -20,7 +20,6 @@ from pytest_oppcloud.items import SimulationItem, simulation_items
 from .dispatcher import Dispatcher, QueueAddress
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
-from .fetching import ResultsFolder
 from .loop import run_loop
 
 if TYPE_CHECKING:

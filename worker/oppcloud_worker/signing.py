@@ -44,7 +44,7 @@ SKEW = 300
 _PREFIX = "oppcloud-key-1-"
 _KEY = re.compile(rf"{_PREFIX}([0-9a-f]{{64}})")
 _NONCE = re.compile(r"[0-9a-f]{32}")
-#: What an outcome with a signature begins with; without one it is compressed data, which never begins so.
+#: What a signed outcome begins with; without a signature it is compressed data or JSON, which never begins so.
 _SEAL = b"oppcloud-1 "
 _SALT = b"pytest-oppcloud"
 
@@ -218,15 +218,18 @@ def _canonical(ticket: dict[str, object], proof: dict[str, object]) -> bytes:
     return json.dumps([ticket, proof], sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
-def seal(data: bytes, key: ClusterKey | None, *, session: str, run: str) -> bytes:
-    """Return an outcome as it is stored: the id of the key and the signature in front of it; without a key, as is."""
+def seal(data: bytes, key: ClusterKey | None, *, session: str, run: str, purpose: str = "outcome") -> bytes:
+    """Return an outcome as it is stored: the id of the key and the signature in front of it; without a key, as is.
+
+    What is stored for another `purpose` is never taken for an outcome, nor the reverse.
+    """
     if key is None:
         return data
-    signature = key.sign("outcome", session, f"{run}\0".encode() + data)
+    signature = key.sign(purpose, session, f"{run}\0".encode() + data)
     return _SEAL + f"{key.id} {signature}\n".encode() + data
 
 
-def unseal(stored: bytes, key: ClusterKey | None, *, session: str, run: str) -> bytes:
+def unseal(stored: bytes, key: ClusterKey | None, *, session: str, run: str, purpose: str = "outcome") -> bytes:
     """Return what `seal` was given; raise `ForgedError` unless it was signed for this run with our key."""
     head, data = _split(stored)
     if key is None:
@@ -239,7 +242,7 @@ def unseal(stored: bytes, key: ClusterKey | None, *, session: str, run: str) -> 
     key_id, _, signature = head.removeprefix(_SEAL).decode("ascii", "replace").partition(" ")
     if key_id != key.id:
         raise ForgedError(f"it is signed with the key {key_id!r:.20}, but the key of this session is {key.id}")
-    if not key.verify("outcome", session, f"{run}\0".encode() + data, signature):
+    if not key.verify(purpose, session, f"{run}\0".encode() + data, signature):
         raise ForgedError("its signature is wrong: it was changed on its way, or somebody else made it")
     return data
 

@@ -2,6 +2,10 @@
 
 oppcloud:slots:<queue>                   set of the names of the slots that serve a queue
 oppcloud:slot:<name>                     what a slot is, as JSON; its presence is the slot's lease
+oppcloud:sessions                        set of the ids of sessions
+oppcloud:session:<session>               who, where, since when: sealed JSON
+oppcloud:session:<session>:runs          what the session is to run: sealed, compressed JSON
+oppcloud:session:<session>:client        the process that judges its runs now
 oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
 oppcloud:<session>:submitter             which process of the session queues its runs
 oppcloud:<session>:events                stream: started, requeued, finished
@@ -13,8 +17,13 @@ oppcloud:content:<digest>                a file that runs need, the same for all
 
 from __future__ import annotations
 
+import time
+
 #: Default name of the RQ queue.
 DEFAULT_QUEUE = "oppcloud"
+
+#: The set of the ids of all sessions that somebody may come back to.
+SESSIONS = "oppcloud:sessions"
 
 #: A slot that has not been heard of for so many seconds is dead, and its run goes to another.
 SLOT_LEASE = 10
@@ -30,6 +39,14 @@ RESULT_FILES = 3600
 CONTENT = 7 * 24 * 3600
 
 
+def kept(deadline: float) -> int:
+    """Return the seconds that the data of a session are kept: a day, for a detached one after its deadline.
+
+    `deadline` is in seconds since 1970, 0 for a session that was not detached.
+    """
+    return SESSION_DATA + max(0, int(deadline - time.time()))
+
+
 def slots(queue: str) -> str:
     """Return the key of the set of slots of `queue`."""
     return f"oppcloud:slots:{queue}"
@@ -38,6 +55,21 @@ def slots(queue: str) -> str:
 def slot(name: str) -> str:
     """Return the key of a slot's lease."""
     return f"oppcloud:slot:{name}"
+
+
+def record(session: str) -> str:
+    """Return the key of what people are told of a session."""
+    return f"oppcloud:session:{session}"
+
+
+def submitted(session: str) -> str:
+    """Return the key of the list of a session's runs."""
+    return f"oppcloud:session:{session}:runs"
+
+
+def client(session: str) -> str:
+    """Return the key that tells which process judges the runs of a session."""
+    return f"oppcloud:session:{session}:client"
 
 
 def lease(session: str) -> str:

@@ -20,6 +20,8 @@ commands:
   runs    print the runs that the configurations of an ini file expand to
   key     make the secret that client and workers of a cluster share
   image   build the worker's container image, and push it to a registry
+  sessions, cancel, results
+          list the sessions of a shared queue, stop one, fetch its result files
 
 `oppcloud COMMAND --help` tells more, and `oppcloud --version` which version this is."""
 
@@ -65,4 +67,12 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .image import image_command  # noqa: PLC0415
 
         return image_command
+    if name in {"sessions", "cancel", "results"}:
+        from . import sessions  # noqa: PLC0415
+
+        return {
+            "sessions": sessions.sessions_command,
+            "cancel": sessions.cancel_command,
+            "results": sessions.results_command,
+        }[name]
     return None

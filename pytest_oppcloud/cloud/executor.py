@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import queue
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import redis
@@ -18,7 +18,7 @@ import redis
 from pytest_oppcloud.errors import MachineryError
 from pytest_oppcloud.queues.fetching import fetch, note_left_out
 
-from .dispatcher import Arrival, Dispatcher, Order
+from .campaign import Arrival, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
     from pytest_oppcloud.content import Content
+    from pytest_oppcloud.queues.fetching import ResultsFolder
+
+    from .dispatcher import Dispatcher
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
 _HEARING = 1.0
@@ -38,6 +41,8 @@ class Submission:
 
     request: RunRequest
     content: Content | None
+    #: Folder of the model below that of the tests, as `model_folder` tells it: where its result files belong.
+    model: str = "."
 
 
 class QueueExecutor:
@@ -59,9 +64,9 @@ class QueueExecutor:
         self._results = results
         self._open_queue = open_queue
         self._notify = notify
-        #: By the name of the request: how often it was submitted, and its content for the next time.
+        #: By the name of the request: how often it was submitted, and as what.
         self._rounds: dict[str, int] = {}
-        self._contents: dict[str, Content | None] = {}
+        self._submissions: dict[str, Submission] = {}
         #: By the name of the request: why it cannot be sent.
         self._refused: dict[str, str] = {}
         #: Names of the requests by run, for runs that are under way, and these names.
@@ -88,8 +93,10 @@ class QueueExecutor:
             self._names[run] = name
             self._under_way.add(name)
             self._runs[name] = run
-            self._contents[name] = submission.content
-            orders.append(Order(run=run, request=submission.request, content=submission.content))
+            self._submissions[name] = submission
+            orders.append(
+                Order(run=run, request=submission.request, content=submission.content, model=submission.model)
+            )
         self._dispatcher.order(orders)
 
     def refuse(self, name: str, why: str) -> None:
@@ -121,14 +128,17 @@ class QueueExecutor:
         if name in self._refused:
             raise MachineryError(f"the run cannot be sent: {self._refused[name]}")
         if not self.is_under_way(name):
-            self.submit([Submission(request=request, content=self._contents.get(name))])
+            known = self._submissions.get(name, Submission(request=request, content=None))
+            self.submit([replace(known, request=request)])
         while name not in self._arrived:
             self._take_arrivals(_HEARING)
         outcome = self._arrived.pop(name)
         run = self._runs[name]
         self._handed_out[id(outcome.files)] = outcome.files, run
         if self._results is not None:
-            self._results.fetch(request, outcome, self._dispatcher.results_of(run))
+            model = self._submissions[name].model
+            store = self._dispatcher.results_of(run)
+            self._results.fetch(outcome, store, model=model, config=request.config, name=name)
         return outcome
 
     def _take_arrivals(self, timeout: float) -> None:
@@ -164,7 +174,7 @@ class QueueExecutor:
         if self._dispatcher.address.store:
             # Each request costs time and money there; all go together at the end of the session.
             return
-        digests = self._dispatcher.result_files.pop(run, None)
+        digests = self._dispatcher.take_result_files(run)
         if digests:
             # They go by themselves after an hour, if Redis cannot be reached now.
             with contextlib.suppress(redis.RedisError):

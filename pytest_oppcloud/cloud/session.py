@@ -16,8 +16,10 @@ from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
+from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
 
-from .dispatcher import Dispatcher, QueueAddress
+from .campaign import QueueAddress
+from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
 from .loop import run_loop
@@ -57,7 +59,7 @@ class CloudSession:
             description=self._description(),
             open_queue=self._open,
             notify=self._notify,
-            results=None if settings.results is None else ResultsFolder(settings.results, config.rootpath),
+            results=None if settings.results is None else ResultsFolder(settings.results),
         )
 
     @property
@@ -170,7 +172,9 @@ class CloudSession:
         submissions: dict[str, Submission] = {}
         for item in items:
             try:
-                submissions.setdefault(item.nodeid, Submission(request=item.request, content=item.content))
+                model = model_folder(item.ini_file.path.parent, self._config.rootpath)
+                submission = Submission(request=item.request, content=item.content, model=model)
+                submissions.setdefault(item.nodeid, submission)
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
                 self._executor.refuse(item.nodeid, str(error))
         return list(submissions.values())

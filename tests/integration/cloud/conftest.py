@@ -20,7 +20,8 @@ import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
 from oppcloud_worker.signing import ClusterKey
 
-from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
+from pytest_oppcloud.cloud.campaign import QueueAddress
+from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.embedded import find_server
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 

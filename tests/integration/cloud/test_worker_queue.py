@@ -20,7 +20,8 @@ from oppcloud_worker.signing import sign_ticket
 from oppcloud_worker.ticket import Ticket
 from rq import Callback, Queue
 
-from pytest_oppcloud.cloud.dispatcher import Dispatcher, QueueAddress
+from pytest_oppcloud.cloud.campaign import QueueAddress
+from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.executor import QueueExecutor
 
 if TYPE_CHECKING:

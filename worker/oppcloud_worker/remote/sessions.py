@@ -39,6 +39,8 @@ _RECORD_LIMIT = 64 * 1024
 _LIST_LIMIT = 256 * 1024 * 1024
 #: Characters of a text for people.
 _TEXT = 500
+#: Seconds in which a client hears that its session was cancelled, though its machine sleeps.
+_TOLD = 3600
 #: Keys that are asked for at a time.
 _CHUNK = 500
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -114,7 +116,11 @@ def digest_of(request: RunRequest) -> str:
 
 
 def write_record(
-    connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | None, runs: Iterable[SubmittedRun] | None = None
+    connection: redis.Redis,
+    record: SessionRecord,
+    *,
+    key: ClusterKey | None,
+    runs: Iterable[SubmittedRun] | None = None,
 ) -> None:
     """Note a session, and what it submitted where that is known; for a day after its deadline, or after this."""
     ttl = keys.kept(record.deadline)
@@ -160,8 +166,13 @@ def read_record(connection: redis.Redis, session: str, *, key: ClusterKey | None
         raise SessionUnusableError(f"the record of session {session} is damaged: {printable(str(error))}") from error
     if record.id != session:
         raise SessionUnusableError(f"the record of session {session} is that of another")
-    texts = {name: printable(getattr(record, name)[:_TEXT]) for name in ("user", "host", "command", "root", "queue")}
-    return replace(record, **texts)
+    return replace(
+        record,
+        user=_text(record.user),
+        host=_text(record.host),
+        command=_text(record.command),
+        root=_text(record.root),
+    )
 
 
 def read_runs(connection: redis.Redis, session: str, *, key: ClusterKey | None) -> tuple[SubmittedRun, ...]:
@@ -200,7 +211,7 @@ def claim(connection: redis.Redis, session: str, token: str, text: str) -> str:
     if connection.set(keys.client(session), value, nx=True, ex=keys.SESSION_LEASE):
         return ""
     holder, name = _client(connection.get(keys.client(session)))
-    return "" if holder in {token, ""} else name
+    return "" if holder == token else name
 
 
 def client_of(connection: redis.Redis, session: str) -> str:
@@ -220,16 +231,18 @@ def renew(connection: redis.Redis, session: str, token: str, text: str, *, deadl
     """
     name = keys.client(session)
 
-    def keep(pipeline: Pipeline) -> str:
-        holder, other = _client(pipeline.get(name))
-        pipeline.multi()
-        if holder not in {token, ""}:
-            return other
-        pipeline.set(name, f"{token} {text}", ex=keys.SESSION_LEASE)
-        pipeline.set(keys.lease(session), b"1", ex=lease_time(deadline))
-        return ""
+    found: dict[str, str] = {}
 
-    return connection.transaction(keep, name, value_from_callable=True)
+    def keep(pipeline: Pipeline) -> None:
+        holder, found["other"] = _client(pipeline.get(name))
+        pipeline.multi()
+        if holder in {token, None}:
+            found["other"] = ""
+            pipeline.set(name, f"{token} {text}", ex=keys.SESSION_LEASE)
+            pipeline.set(keys.lease(session), b"1", ex=lease_time(deadline))
+
+    connection.transaction(keep, name)
+    return found["other"]
 
 
 def release(connection: redis.Redis, session: str, *, deadline: float) -> None:
@@ -240,15 +253,34 @@ def release(connection: redis.Redis, session: str, *, deadline: float) -> None:
     pipeline.execute()
 
 
+def forget(connection: redis.Redis, session: str, *, client: bool = True) -> None:
+    """Remove the record of a session; unless `client`, leave what tells its client that it is one no more."""
+    pipeline = connection.pipeline(transaction=True)
+    pipeline.delete(keys.record(session), keys.submitted(session))
+    pipeline.srem(keys.SESSIONS, session)
+    if client:
+        pipeline.delete(keys.client(session))
+    else:
+        pipeline.expire(keys.client(session), _TOLD)
+    pipeline.execute()
+
+
 def lease_time(deadline: float) -> int:
     """Return the seconds that a session's lease lasts: up to the deadline of a detached one."""
     return max(keys.SESSION_LEASE, int(deadline - time.time()))
 
 
-def _client(value: bytes | str | None) -> tuple[str, str]:
-    """Return the token of a client, and what it says of itself."""
-    token, _, text = ("" if value is None else as_bytes(value).decode(errors="replace")).partition(" ")
-    return token, printable(text[:_TEXT])
+def _client(value: bytes | str | None) -> tuple[str | None, str]:
+    """Return the token of a client, None if there is none, and what it says of itself."""
+    if value is None:
+        return None, ""
+    token, _, text = as_bytes(value).decode(errors="replace").partition(" ")
+    return token, _text(text) or "somebody"
+
+
+def _text(text: str) -> str:
+    """Return a text of others as people may see it."""
+    return printable(text[:_TEXT])
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

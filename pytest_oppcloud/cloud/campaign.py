@@ -1,0 +1,127 @@
+"""What a session has under way in its queue: the state that its thread works on, and the few things that change it.
+
+The dispatcher's thread owns all of it; the session's thread only takes what lies in `arrivals`.
+"""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.messages import RunOutcome
+from oppcloud_worker.remote import runs
+
+from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+    from oppcloud_worker.messages import Cause, RunRequest
+    from oppcloud_worker.signing import ClusterKey
+    from oppcloud_worker.ticket import Ticket
+
+    from pytest_oppcloud.content import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A run to be sent."""
+
+    run: str
+    request: RunRequest
+    #: The files that it needs; None where the worker has them.
+    content: Content | None
+    #: Folder of its model below that of the tests: where its result files belong.
+    model: str = "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The outcome of a run."""
+
+    run: str
+    outcome: RunOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that people should know at once."""
+
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Flight:
+    """A run under way, as far as it is known here."""
+
+    ticket: Ticket
+    content: Content | None
+    #: Whether this process has queued it.
+    sent: bool = False
+    #: The slot that has it, "" while it is queued.
+    slot: str = ""
+    #: Since when it has been neither queued nor started.
+    limbo_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAddress:
+    """Where the queue is, and how long to wait for what."""
+
+    #: With password and CA file.
+    url: str = field(repr=False)
+    queue: str
+    session: str
+    #: Seconds to wait for a worker to appear, and for Redis to come back.
+    patience: float
+    #: Whether the server is ours alone and ends with the session: there is nothing to clean up.
+    private: bool = False
+    #: What requests and outcomes are signed with; None: they are not.
+    key: ClusterKey | None = None
+    #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
+    store: str = ""
+    #: Whether the result files of all runs are wanted.
+    all_results: bool = False
+    #: Tells what of our own server or worker ended, "" as long as all is well.
+    trouble: Callable[[], str] = field(default=lambda: "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Campaign:
+    """The runs of one session, from their orders to their arrivals."""
+
+    address: QueueAddress
+    connection: redis.Redis
+    #: Whether this process keeps the session's lease and ends it; other processes only use it.
+    owner: bool
+    arrivals: queue.SimpleQueue[Arrival | Notice] = field(default_factory=queue.SimpleQueue)
+    statistics: Statistics = field(default_factory=Statistics)
+    #: By run; those that have no outcome yet.
+    flights: dict[str, Flight] = field(default_factory=dict)
+
+    def renew_lease(self) -> None:
+        """Say that the outcomes are still wanted."""
+        pipeline = self.connection.pipeline()
+        runs.renew_session(pipeline, self.address.session)
+        pipeline.execute()
+
+    def notify(self, text: str) -> None:
+        """Tell people something at once."""
+        self.arrivals.put(Notice(text=text))
+
+    def settle(self, flight: Flight, outcome: RunOutcome) -> None:
+        """End an attempt in place of a slot; the event that follows from it tells the rest."""
+        self.renew_lease()
+        runs.settle(self.connection, flight.ticket, outcome, key=self.address.key, slot=flight.slot)
+
+    def arrive(self, run: str, outcome: RunOutcome) -> None:
+        """End a run, unless it has ended before."""
+        if self.flights.pop(run, None) is not None:
+            self.arrivals.put(Arrival(run=run, outcome=outcome))
+
+    def lose_all(self, cause: Cause, message: str) -> None:
+        """End all runs that are under way."""
+        for run in list(self.flights):
+            self.arrive(run, RunOutcome(cause=cause, message=message))

@@ -1,0 +1,88 @@
+"""What comes back: the session's events, the outcomes that they announce, and the result files of these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.messages import Cause
+from oppcloud_worker.remote import events, runs
+from oppcloud_worker.remote.results import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oppcloud_worker.remote.events import Event
+    from oppcloud_worker.ticket import Ticket
+
+    from .campaign import Campaign, Flight
+    from .sending import Sender
+
+
+class Listener:
+    """Takes in the events of a campaign."""
+
+    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+        self._campaign = campaign
+        self._sender = sender
+        self._reader = events.EventReader(campaign.connection, campaign.address.session)
+        #: Slots and job ids of runs that are being simulated, those of other processes of the session included.
+        self.running: dict[str, tuple[str, str]] = {}
+        #: Digests of the result files in the store, by run, that nobody has taken or discarded. The session's thread
+        #: uses it, too: with single operations only.
+        self.result_files: dict[str, list[str]] = {}
+
+    def listen(self, timeout: float) -> bool:
+        """Take in what has come, waiting up to `timeout` seconds for it; return whether there was anything."""
+        came = list(self._reader.read(timeout))
+        self.deliver([event.run for event in came if self._note(event)])
+        return bool(came)
+
+    def catch_up(self) -> None:
+        """Take in all events that have come until now."""
+        while self.listen(0.001):
+            pass
+
+    def _note(self, event: Event) -> bool:
+        """Take in an event; return whether it says that a run has an outcome."""
+        campaign = self._campaign
+        campaign.statistics.note(event)
+        flight = campaign.flights.get(event.run)
+        if event.kind == events.STARTED:
+            self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"
+        elif event.kind in {events.REQUEUED, events.FINISHED}:
+            self.running.pop(event.run, None)
+        if flight is None:
+            return False
+        if event.kind == events.STARTED and event.attempt >= flight.ticket.attempt:
+            flight.slot, flight.limbo_since = event.slot, None
+        elif event.kind == events.REQUEUED and event.attempt == flight.ticket.attempt:
+            self._note_next_attempt(flight, event)
+        return event.kind == events.FINISHED
+
+    def _note_next_attempt(self, flight: Flight, event: Event) -> None:
+        flight.ticket = flight.ticket.again(counts=event.losses > flight.ticket.losses)
+        flight.slot, flight.limbo_since = "", None
+        if event.cause == Cause.CONTENT_MISSING.name:
+            self._sender.send_again(flight)
+        self._campaign.notify(_retry_text(flight.ticket, event))
+
+    def deliver(self, finished: Sequence[str]) -> None:
+        """Fetch outcomes; a run whose outcome is gone again stays under way."""
+        campaign = self._campaign
+        address = campaign.address
+        for run, outcome in runs.outcomes(campaign.connection, address.session, finished, key=address.key).items():
+            flight = campaign.flights.get(run)
+            if outcome.attempt == 0 and flight is not None:
+                # Damaged or forged: whoever wrote it must not keep the right one away.
+                runs.discard_damaged(campaign.connection, address.session, run, key=address.key)
+                campaign.settle(flight, outcome)
+                continue
+            digests = [file.digest for file in outcome.files if file.digest not in {"", EMPTY}]
+            if digests:
+                self.result_files[run] = digests
+            campaign.arrive(run, outcome)
+
+
+def _retry_text(ticket: Ticket, event: Event) -> str:
+    cause = Cause[event.cause].text if event.cause in Cause.__members__ else event.cause
+    return f"oppcloud: {ticket.request.name}: attempt {ticket.attempt} after {cause} ({event.message})"

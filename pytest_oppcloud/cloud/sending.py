@@ -1,0 +1,141 @@
+"""On the way to the queue: orders become flights, their content goes into the store, their jobs into the queue."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+import redis
+from oppcloud_worker.messages import Cause, RunOutcome
+from oppcloud_worker.remote import keys, runs
+from oppcloud_worker.remote.connection import LOST
+from oppcloud_worker.remote.stores import content_store
+from oppcloud_worker.store import ContentError
+from oppcloud_worker.ticket import Ticket
+
+from .campaign import Arrival, Flight
+from .shipping import Shipping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .campaign import Campaign, Order
+
+#: Runs that are queued between two looks at the events.
+_CHUNK = 500
+
+
+class Sender:
+    """Sends the runs of a campaign."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._shipping = Shipping(content_store(campaign.address.store, campaign.connection))
+        #: What the session's thread has ordered.
+        self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
+        #: Those that are still to be queued, in their order.
+        self._unsent: deque[Flight] = deque()
+        #: Whether this process queues runs; asked once, at the first order.
+        self._submitter: bool | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs that could be queued at once."""
+        return bool(self._unsent)
+
+    def order(self, orders: Sequence[Order]) -> None:
+        """Have runs sent (called by the session's thread)."""
+        self._orders.put(orders)
+
+    def is_responsible(self, flight: Flight) -> bool:
+        """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
+        return flight.sent or not self._submitter
+
+    def take_orders(self, *, send: bool) -> None:
+        """Turn orders into flights, and send them if it is up to this process."""
+        campaign = self._campaign
+        while not self._orders.empty():
+            with self._lease_kept():
+                flights = list(self._board(self._orders.get(), send=send))
+            campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            if not send or not flights:
+                continue
+            if self._submitter is None:
+                self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
+            if self._submitter:
+                self._unsent.extend(flights)
+
+    def send_some(self) -> None:
+        """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
+        campaign = self._campaign
+        chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
+        chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
+        if chunk:
+            campaign.renew_lease()
+            # What fails here counts as sent: it will be found missing when Redis is back.
+            for flight in chunk:
+                flight.sent = True
+            runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
+
+    def send_again(self, flight: Flight) -> None:
+        """Make sure that the store has what a run needs: it may have lost that, too."""
+        if flight.content is not None:
+            self._shipping.forget_sent()
+            # If it cannot be sent, the worker will say what is missing.
+            with contextlib.suppress(ContentError, OSError):
+                self._shipping.send(flight.content)
+
+    def forget_sent(self) -> None:
+        """Look again into the store before the next run is sent: it may have lost everything."""
+        self._shipping.forget_sent()
+
+    def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[Flight]:
+        """Yield a flight for each order whose content can be sent; the others arrive as errors."""
+        for order in orders:
+            request = order.request
+            try:
+                if order.content is not None:
+                    request = self._shipping.addressed(request, order.content)
+                    if send and self._submitter is not False:
+                        self._shipping.send(order.content)
+            except (ContentError, OSError) as error:
+                outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
+                self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
+                continue
+            except LOST:
+                # The run is as good as sent: when Redis is back, it will be found missing, and sent again.
+                self._shipping.forget_sent()
+            address = self._campaign.address
+            ticket = Ticket(
+                session=address.session,
+                run=order.run,
+                queue=address.queue,
+                request=request,
+                store=address.store,
+                all_results=address.all_results,
+            )
+            yield Flight(ticket=ticket, content=order.content)
+
+    @contextlib.contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """Renew the lease meanwhile: to send large files takes longer than it lasts."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(keys.RENEW):
+                # Whoever sends will hear of it, too.
+                with contextlib.suppress(redis.RedisError):
+                    self._campaign.renew_lease()
+
+        thread = threading.Thread(target=renew, daemon=True, name="oppcloud-lease")
+        if self._campaign.owner:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._campaign.owner:
+                thread.join()

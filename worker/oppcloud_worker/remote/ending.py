@@ -1,0 +1,111 @@
+"""The end of a session that pytest does not end itself: its runs are stopped, and nothing of it is left."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from . import events, keys, runs, sessions
+from .results import EMPTY
+from .stores import result_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import redis
+
+    from oppcloud_worker.signing import ClusterKey
+
+    from .sessions import SessionRecord
+
+#: Seconds for running simulations to say that they have been stopped.
+_STOPPING = 5.0
+#: Longest wait for an event.
+_BLOCK = 0.25
+#: Outcomes that are looked at in one go.
+_CHUNK = 100
+
+
+def cancel(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | None, who: str) -> None:
+    """Stop the runs of a session and remove all traces of it; its client, if it has one, is told that `who` did so.
+
+    Raises `SessionUnusableError`, `ContentError` where a store cannot be reached, and redis errors.
+    """
+    names = {run.run for run in sessions.read_runs(connection, record.id, key=key)}
+    told = bool(sessions.client_of(connection, record.id)) or not record.detached
+    sessions.take_over(connection, record.id, "", who)
+    connection.delete(keys.lease(record.id))
+    runs.withdraw(connection, record.queue, record.id)
+    names |= _stop(connection, record.id)
+    _remove_results(connection, record, sorted(names), key)
+    runs.remove_session(connection, record.id, names)
+    sessions.forget(connection, record.id, client=not told)
+
+
+def running(connection: redis.Redis, session: str) -> dict[str, tuple[str, str]]:
+    """Return slot and job id of the runs of a session that are being simulated."""
+    hearing = _Hearing(connection, session)
+    hearing.catch_up()
+    return hearing.running
+
+
+def _stop(connection: redis.Redis, session: str) -> set[str]:
+    """Stop what runs, and wait until it has; return the names of all runs that anything was heard of."""
+    hearing = _Hearing(connection, session)
+    hearing.catch_up()
+    runs.stop(connection, hearing.running.values())
+    deadline = time.monotonic() + _STOPPING
+    while hearing.running and time.monotonic() < deadline:
+        hearing.listen(_BLOCK)
+    return hearing.names
+
+
+class _Hearing:
+    """What the events of a session tell of its runs."""
+
+    def __init__(self, connection: redis.Redis, session: str) -> None:
+        self._reader = events.EventReader(connection, session)
+        self._session = session
+        #: By run: slot and job id.
+        self.running: dict[str, tuple[str, str]] = {}
+        #: All runs that anything was heard of.
+        self.names: set[str] = set()
+
+    def catch_up(self) -> None:
+        """Take in all events that have come until now."""
+        while self.listen(0.001):
+            pass
+
+    def listen(self, timeout: float) -> bool:
+        """Take in what has come; return whether there was anything."""
+        came = list(self._reader.read(timeout))
+        for event in came:
+            self.names.add(event.run)
+            if event.kind == events.STARTED:
+                self.running[event.run] = event.slot, f"{self._session}-{event.run}-{event.attempt}"
+            elif event.kind in {events.FINISHED, events.REQUEUED}:
+                self.running.pop(event.run, None)
+        return bool(came)
+
+
+def _remove_results(
+    connection: redis.Redis, record: SessionRecord, names: Sequence[str], key: ClusterKey | None
+) -> None:
+    """Remove the result files of runs: of each on its own from Redis, of all at once from another store."""
+    together: set[str] = set()
+    for run, digests in _result_files(connection, record.id, names, key):
+        if record.store:
+            together |= digests
+        else:
+            result_store("", connection, record.id, run).remove(digests)
+    if together:
+        result_store(record.store, connection, record.id, "").remove(sorted(together))
+
+
+def _result_files(
+    connection: redis.Redis, session: str, names: Sequence[str], key: ClusterKey | None
+) -> Iterator[tuple[str, set[str]]]:
+    for start in range(0, len(names), _CHUNK):
+        found = runs.outcomes(connection, session, names[start : start + _CHUNK], key=key)
+        for run, outcome in found.items():
+            yield run, {file.digest for file in outcome.files if file.digest not in {"", EMPTY}}

@@ -6,9 +6,11 @@ import argparse
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
-from . import __version__
+from . import __version__, machine
+from .account import AccountError, find_account
 from .address import CA_VARIABLE, AddressError, check, has_password, redis_url
 from .confinement import close_to_others
 from .messages import Limits
@@ -77,6 +79,20 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--cache-limit", type=float, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
     )
+    result.add_argument(
+        "--run-as",
+        default="",
+        metavar="USER",
+        help="start simulations as this user, who owns nothing of the worker's; for a worker that runs as root",
+    )
+    result.add_argument(
+        "--memory",
+        type=float,
+        default=0,
+        metavar="GIB",
+        help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
+        "or container has)",
+    )
     bounds = result.add_argument_group(
         "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
     )
@@ -126,7 +142,12 @@ def main(arguments: list[str] | None = None) -> int:
             command.error(f"no queue: give --url or set {URL_VARIABLE}")
         key = _key_from_stdin() if options.key_from_stdin else read_key(os.environ)
         note = check(url, signed=key is not None, environment=os.environ)
-    except (AddressError, KeyUnusableError) as error:
+        if options.run_as:
+            options.cache.mkdir(parents=True, exist_ok=True)
+            account = find_account(options.run_as)
+            account.check_reach(options.cache.resolve())
+            account.check_reach(Path(tempfile.gettempdir()).resolve())
+    except (AccountError, AddressError, KeyUnusableError) as error:
         command.error(str(error))
     if note:
         logging.getLogger("oppcloud_worker").warning("%s", note)
@@ -147,6 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
             processes=options.limit_processes,
             tree_memory=int(options.limit_memory * _GIB),
         ),
+        account=options.run_as,
+        memory=int(options.memory * _GIB) or machine.memory(),
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )

@@ -89,6 +89,8 @@ class Cache:
         try:
             stamps = {entry.path: _write(entry, work / "files", store) for entry in manifest.entries}
             (work / "files").mkdir(exist_ok=True)
+            # Whoever may enter the folder around it may read it: simulations can have an account of their own.
+            work.chmod(0o755)
             (work / "note.json").write_text(json.dumps({"size": manifest.size, "files": stamps}), encoding="utf-8")
             work.rename(place)
         except BaseException:

@@ -151,7 +151,6 @@ class Job:
         try:
             os.setsid()
             if _LINUX:
-                _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
                 os.write(score, _OOM_SCORE)
                 os.close(score)
@@ -167,6 +166,11 @@ class Job:
             self._set_limits()
             if self.order["confined"] and _LINUX:
                 _confine()
+            if self.order["account"] is not None:
+                _become(*self.order["account"])
+            if _LINUX:
+                # Late, as whoever becomes another user loses it.
+                _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             phase = "directory"
             os.chdir(self.order["directory"])
             phase = "program"
@@ -226,6 +230,13 @@ def _confine() -> None:
             _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
+def _become(uid: int, gid: int, groups: list[int]) -> None:
+    """Become another user for good."""
+    os.setgroups(groups)
+    os.setgid(gid)
+    os.setuid(uid)
+
+
 def _limit(kind: int, soft: int, hard: int) -> None:
     """Set a limit, but never above the one that holds for the guardian itself."""
     _, highest = resource.getrlimit(kind)
@@ -254,8 +265,9 @@ class Supervisor:
         """Serve until the other end closes.
 
         A job is an object with `command`, `directory`, `environment`, `limits` (cpu_time, memory, file_size,
-        processes, tree_memory), `confined`, `timeout` (seconds or 0), `grace` (seconds between SIGTERM and SIGKILL)
-        and `mark`; words, names and values are bytes, the mark is text.
+        processes, tree_memory), `confined`, `account` (user id, group id and groups to start it with, or None),
+        `timeout` (seconds or 0), `grace` (seconds between SIGTERM and SIGKILL) and `mark`; words, names and values are
+        bytes, the mark is text.
         """
         while True:
             for message, descriptors in self._control.receive():

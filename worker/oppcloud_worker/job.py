@@ -25,6 +25,7 @@ from .ticket import Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
+    from .account import Account
     from .messages import Limits
     from .signing import ClusterKey, Proof
     from .supervision import Stop
@@ -41,6 +42,8 @@ class Host(Protocol):
     stop: Stop
     #: What no run may exceed, whatever it asks for.
     bounds: Limits
+    #: Whom simulations run as; None: as ourselves.
+    account: Account | None
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
@@ -141,9 +144,18 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
         with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
             directory = Path(tempfile.mkdtemp(dir=host.scratch, prefix="run-"))
             try:
+                if host.account is not None:
+                    # To be entered, but not looked around in.
+                    directory.chmod(0o711)
                 environment = without_secrets(os.environ)
                 outcome = simulation.execute(
-                    request, directory, content=content, environment=environment, confined=True, stop=host.stop
+                    request,
+                    directory,
+                    content=content,
+                    environment=environment,
+                    confined=True,
+                    account=host.account,
+                    stop=host.stop,
                 )
                 return host.keep_results(ticket, outcome)
             finally:

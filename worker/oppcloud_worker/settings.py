@@ -37,6 +37,13 @@ class SlotSettings:
     scratch: str
     #: What no run may exceed.
     bounds: Limits
+    #: What the worker tells about itself (see `presence.SlotInfo`).
+    image: str
+    system: str
+    omnetpp: str
+    memory: int
+    #: Name of the user that simulations run as, "" for the worker's own.
+    account: str = ""
 
 
 def available_cores() -> int:

@@ -25,6 +25,8 @@ from .supervision import GuardianLostError, Program, Stop, guardian
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from .account import Account
+
 __all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
 
 #: What stands for the result folder in arguments: `--output-scalar-file={results}/run.sca`. With a dollar sign in
@@ -38,13 +40,14 @@ STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
 
 
-def execute(  # noqa: PLR0913  # one task, seven things to say about it
+def execute(  # noqa: PLR0913  # one task, eight things to say about it
     request: RunRequest,
     directory: Path,
     *,
     content: Path | None = None,
     environment: Mapping[str, str] | None = None,
     confined: bool = False,
+    account: Account | None = None,
     stop: Stop | None = None,
     on_output: Callable[[bytes], None] | None = None,
 ) -> RunOutcome:
@@ -59,6 +62,7 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
     :param content: Root of the unpacked content, if the request's directory is relative to one.
     :param environment: Variables to start from; this process's own by default.
     :param confined: Whether it gets no more rights than it begins with; for runs that others ask for.
+    :param account: Whom it runs as, instead of ourselves; it must be able to enter `directory`.
     :param stop: A switch that ends the run (cause `STOPPED`) when it is thrown, also before the start.
     :param on_output: Called with each piece of standard output as it comes.
     :raises FileExistsError: if `directory` is not empty: what lies there would be taken for results.
@@ -69,6 +73,8 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
     if any(directory.iterdir()):
         raise FileExistsError(f"the directory of a run must be empty: {directory}")
     results.mkdir()
+    if account is not None:
+        account.own(results)
     place = Path(request.directory) if content is None else content / request.directory
     command = _command(request, results)
     blank = RunOutcome(
@@ -94,9 +100,14 @@ def execute(  # noqa: PLR0913  # one task, seven things to say about it
                 Program(
                     command=command,
                     directory=place,
-                    environment={**(os.environ if environment is None else environment), **request.environment},
+                    environment={
+                        **(os.environ if environment is None else environment),
+                        **({} if account is None else account.environment),
+                        **request.environment,
+                    },
                     limits=request.limits,
                     confined=confined,
+                    account=account,
                 ),
                 on_stdout=take_output,
                 on_stderr=stderr.feed,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from .account import Account
     from .messages import Limits
 
 #: Seconds between SIGTERM and SIGKILL: OMNeT++ needs a moment to call finish() and write its files.
@@ -56,6 +57,8 @@ class Program:
     limits: Limits
     #: Whether it gets no more rights than it begins with, and none to look into processes of others (Linux only).
     confined: bool = False
+    #: Whom it runs as; None: as ourselves.
+    account: Account | None = None
 
     def order(self, mark: str) -> dict[str, object]:
         """Return the job as the guardian takes it."""
@@ -72,6 +75,9 @@ class Program:
                 "tree_memory": limits.tree_memory,
             },
             "confined": self.confined,
+            "account": None
+            if self.account is None
+            else [self.account.uid, self.account.gid, list(self.account.groups)],
             "timeout": limits.timeout,
             "grace": GRACE,
             "mark": mark,

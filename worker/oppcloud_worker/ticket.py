@@ -15,10 +15,30 @@ from .wire import MessageError, decode, encode
 
 #: What RQ allows in the id of a job; sessions and runs are made of it.
 _NAME = re.compile(r"[A-Za-z0-9_]+")
+#: A reference to an image: printable, without blanks, of bearable length.
+_IMAGE = re.compile(r"[!-~]{0,500}")
+#: Seconds and priorities that the order of a queue can hold.
+_LONGEST, _HIGHEST = 1e7, 1000
 
 
 class VersionMismatchError(Exception):
     """Client and worker are not of the same version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a run needs of the worker that takes it."""
+
+    #: Bytes of memory that are set aside for it; 0: none in particular.
+    memory: int = 0
+    #: The container image that the worker must run in; "": any, or none.
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        if self.memory < 0:
+            raise MessageError(f"Needs.memory: {self.memory} bytes cannot be needed")
+        if not _IMAGE.fullmatch(self.image):
+            raise MessageError(f"Needs.image: {self.image!r:.80} names no image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +60,12 @@ class Ticket:
     store: str = ""
     #: Whether the result files are wanted however the run ends.
     all_results: bool = False
+    #: Which workers may take it.
+    needs: Needs = Needs()
+    #: Seconds that the simulation is expected to take; of a session's runs, the longest are taken first.
+    expected: float = 0.0
+    #: Sessions with a higher one are served first.
+    priority: int = 0
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -47,6 +73,10 @@ class Ticket:
         for name in (self.session, self.run):
             if not _NAME.fullmatch(name):
                 raise MessageError(f"Ticket: {name!r:.80} cannot name a session or a run")
+        if not 0 <= self.expected <= _LONGEST:
+            raise MessageError(f"Ticket.expected: {self.expected} is no time to expect")
+        if abs(self.priority) > _HIGHEST:
+            raise MessageError(f"Ticket.priority: {self.priority} is not from -{_HIGHEST} to {_HIGHEST}")
 
     @property
     def job_id(self) -> str:

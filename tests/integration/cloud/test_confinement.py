@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from oppcloud_worker.messages import Cause, Limits, RunRequest
 from oppcloud_worker.supervision import Guardian
+
+from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.content import Content
 
 from .conftest import KEY, eventually
 
@@ -198,3 +202,81 @@ def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPat
 
     assert b"PATH=" in known
     assert b"A_TOKEN" not in known
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Give a folder that everybody can enter."""
+    with tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start simulations as another user")
+def test_a_simulation_of_another_user_reads_its_content_and_nothing_of_the_worker(
+    client: Client, workers: Workers, public_folder: Path, tmp_path: Path
+) -> None:
+    workers.start("--run-as", "nobody", "--cache", str(public_folder / "cache"), TMPDIR=str(public_folder))
+    key_file = public_folder / "key"
+    key_file.write_text("stolen-key")
+    key_file.chmod(0o600)
+    program = tmp_path / "program"
+    program.write_text(
+        f"""#!/bin/sh
+        results=${{1#--result-dir=}}
+        id -un; echo $USER; cat data.txt; ls {public_folder}/cache/*/files >&2
+        cat {key_file}; ls $results/..; echo changed > data.txt; touch $results/../stdout.txt
+        echo "a result" > $results/own.txt
+        """
+    )
+    program.chmod(0o755)
+    (tmp_path / "data.txt").write_text("some data\n")
+    content = Content(root=tmp_path, files=(("data.txt", tmp_path / "data.txt"), ("program", program)))
+    request = RunRequest(
+        name="run", program=("./program",), arguments=(), directory=str(tmp_path), config="", run_number=0, repetition=0
+    )
+    client.executor.submit([Submission(request=request, content=content)])
+    outcome = client.executor.result(request)
+
+    assert outcome.stdout == "nobody\nnobody\nsome data\n"
+    assert outcome.stderr.count("ermission denied") == 4, outcome.stderr
+    assert "data.txt" in outcome.stderr
+    assert {file.path: file.size for file in outcome.files}["results/own.txt"] == len("a result\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start simulations as another user")
+def test_a_simulation_of_another_user_ends_with_its_worker(
+    client: Client, workers: Workers, processes: Processes, script: Script, public_folder: Path
+) -> None:
+    worker = workers.start("--run-as", "nobody", "--cache", str(public_folder), TMPDIR=str(public_folder))
+    client.submit(script("setsid sleep 60 & sleep 60"))
+    eventually(lambda: len(processes.running("sleep")) >= 2, 20, "it runs")
+    worker.kill()
+
+    eventually(lambda: not processes.running("sleep"), 10, "it is gone")
+
+
+@pytest.mark.parametrize(
+    ("user", "complaint"),
+    [
+        ("no-such-user", "this machine has no user 'no-such-user'"),
+        ("root", "root is root: name a user that owns nothing of the worker's"),
+    ],
+)
+def test_an_account_that_cannot_be_is_refused(workers: Workers, user: str, complaint: str) -> None:
+    worker = workers.start("--run-as", user)
+    _, said = worker.communicate(timeout=20)
+
+    assert worker.returncode == 2
+    assert complaint in said.decode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start simulations as another user")
+def test_a_cache_that_the_account_cannot_enter_is_refused(workers: Workers, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    worker = workers.start("--run-as", "nobody", "--cache", str(tmp_path / "cache"))
+    _, said = worker.communicate(timeout=20)
+
+    assert worker.returncode == 2
+    assert f"nobody cannot enter {tmp_path}" in said.decode()
+    assert "choose another folder with --cache" in said.decode()

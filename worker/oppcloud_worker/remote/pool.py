@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oppcloud_worker import machine
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.settings import SlotSettings
@@ -55,6 +56,10 @@ class PoolSettings:
     cache_limit: int
     #: What no run may exceed, whatever it asks for.
     bounds: Limits
+    #: Bytes of memory that all its runs together may use.
+    memory: int
+    #: Name of the user that simulations run as, "" for the worker's own.
+    account: str = ""
     #: Seconds without a run after which the worker ends; 0: never.
     max_idle_time: float = 0.0
     #: Whether the worker ends when its standard input closes.
@@ -90,6 +95,9 @@ class Pool:
     def run(self) -> int:
         """Serve until told to end; return the exit code of the worker."""
         scratch = tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
+        if self.settings.account:
+            # To be entered, but not looked around in.
+            os.chmod(scratch, 0o711)  # noqa: PTH101, S103
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno())
@@ -151,6 +159,11 @@ class Pool:
             cache_limit=self.settings.cache_limit,
             scratch=scratch,
             bounds=self.settings.bounds,
+            account=self.settings.account,
+            image=os.environ.get(machine.IMAGE_VARIABLE, ""),
+            system=machine.system(),
+            omnetpp=machine.omnetpp(),
+            memory=self.settings.memory,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],

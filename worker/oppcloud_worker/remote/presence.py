@@ -29,6 +29,14 @@ class SlotInfo:
     worker: str
     host: str
     pid: int
+    #: The container image that it runs in, "" where nobody said.
+    image: str = ""
+    #: What programs must have been built for to run there, as "linux-x86_64-glibc-2.36".
+    system: str = ""
+    #: Version of OMNeT++, "" without one.
+    omnetpp: str = ""
+    #: Bytes of memory that the worker may use, all its slots together; 0: it does not know.
+    memory: int = 0
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -58,7 +66,14 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
             continue
         try:
             info = decode(SlotInfo, json.loads(data))
-            found[name] = replace(info, host=printable(info.host), worker=printable(info.worker))
+            found[name] = replace(
+                info,
+                host=printable(info.host),
+                worker=printable(info.worker),
+                image=printable(info.image),
+                system=printable(info.system),
+                omnetpp=printable(info.omnetpp),
+            )
         except (ValueError, MessageError):
             # A slot of another version may tell other things about itself; that it is there is what counts.
             found[name] = SlotInfo(name=name, worker="", host="", pid=0, protocol=0, version="unknown")

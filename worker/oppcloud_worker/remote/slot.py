@@ -32,6 +32,7 @@ from rq.worker import SimpleWorker
 
 from oppcloud_worker import health
 from oppcloud_worker import job as job_function
+from oppcloud_worker.account import find_account
 from oppcloud_worker.address import redacted
 from oppcloud_worker.cache import Cache
 from oppcloud_worker.confinement import close_to_others
@@ -133,10 +134,18 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
+        self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
         self.info = presence.SlotInfo(
-            name=settings.name, worker=settings.worker, host=self.hostname or "", pid=os.getpid()
+            name=settings.name,
+            worker=settings.worker,
+            host=self.hostname or "",
+            pid=os.getpid(),
+            image=settings.image,
+            system=settings.system,
+            omnetpp=settings.omnetpp,
+            memory=settings.memory,
         )
         self._queue_name = settings.queue
         self._tell = tell

@@ -95,9 +95,24 @@ class QueueExecutor:
             self._runs[name] = run
             self._submissions[name] = submission
             orders.append(
-                Order(run=run, request=submission.request, content=submission.content, model=submission.model)
+                Order(
+                    run=run,
+                    request=submission.request,
+                    content=submission.content,
+                    model=submission.model,
+                    again=self._rounds[name] > 1,
+                )
             )
         self._dispatcher.order(orders)
+
+    def wait_until_sent(self) -> dict[str, str]:
+        """Wait until all that was submitted lies in the queue; return what could not be sent, by name, and why."""
+        while not self._dispatcher.all_sent:
+            self._take_arrivals(_HEARING / 10)
+        self._take_arrivals(0.0)
+        # An outcome of no attempt was made here; others are there for whoever attaches.
+        lost = {name: outcome.message for name, outcome in self._arrived.items() if outcome.attempt == 0}
+        return {**self._refused, **lost}
 
     def refuse(self, name: str, why: str) -> None:
         """Note that the run `name` cannot be sent: whoever asks for its result hears why."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .campaign import Campaign, Flight
     from .sending import Sender
 
+#: Outcomes that are fetched in one go.
+_CHUNK = 100
+
 
 class Listener:
     """Takes in the events of a campaign."""
@@ -25,6 +28,7 @@ class Listener:
         self._campaign = campaign
         self._sender = sender
         self._reader = events.EventReader(campaign.connection, campaign.address.session)
+        self._quiet = False
         #: Slots and job ids of runs that are being simulated, those of other processes of the session included.
         self.running: dict[str, tuple[str, str]] = {}
         #: Digests of the result files in the store, by run, that nobody has taken or discarded. The session's thread
@@ -36,6 +40,15 @@ class Listener:
         came = list(self._reader.read(timeout))
         self.deliver([event.run for event in came if self._note(event)])
         return bool(came)
+
+    def replay(self, ordered: Sequence[str]) -> None:
+        """Take in what became of runs that were submitted before; nobody needs to hear of each attempt again."""
+        self._quiet = True
+        self.catch_up()
+        self._quiet = False
+        # Outcomes are kept longer than events.
+        for start in range(0, len(ordered), _CHUNK):
+            self.deliver([run for run in ordered[start : start + _CHUNK] if run in self._campaign.flights])
 
     def catch_up(self) -> None:
         """Take in all events that have come until now."""
@@ -64,7 +77,8 @@ class Listener:
         flight.slot, flight.limbo_since = "", None
         if event.cause == Cause.CONTENT_MISSING.name:
             self._sender.send_again(flight)
-        self._campaign.notify(_retry_text(flight.ticket, event))
+        if not self._quiet:
+            self._campaign.notify(_retry_text(flight.ticket, event))
 
     def deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""

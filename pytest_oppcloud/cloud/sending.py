@@ -17,10 +17,15 @@ from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Ticket
 
 from .campaign import Arrival, Flight
+from .holding import SessionTakenError, submitted_run
 from .shipping import Shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from oppcloud_worker.messages import RunRequest
+
+    from pytest_oppcloud.content import Content
 
     from .campaign import Campaign, Order
 
@@ -40,11 +45,17 @@ class Sender:
         self._unsent: deque[Flight] = deque()
         #: Whether this process queues runs; asked once, at the first order.
         self._submitter: bool | None = None
+        #: Whether it is noted what the session is asked for, as far as that is up to this process.
+        self._noted = False
+        #: Flights that may be for another process to queue.
+        self._undecided: list[Flight] = []
+        #: How many orders were turned into flights.
+        self.batches = 0
 
     @property
     def busy(self) -> bool:
         """Whether there are runs that could be queued at once."""
-        return bool(self._unsent)
+        return bool(self._unsent or self._undecided)
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
@@ -54,23 +65,50 @@ class Sender:
         """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
         return flight.sent or not self._submitter
 
-    def take_orders(self, *, send: bool) -> None:
-        """Turn orders into flights, and send them if it is up to this process."""
+    def take_orders(self, *, send: bool, wait: float = 0.0) -> list[str]:
+        """Turn orders into flights, and have them sent if it is up to this process; return the runs.
+
+        Wait up to `wait` seconds for the first order.
+        """
         campaign = self._campaign
-        while not self._orders.empty():
+        taken: list[str] = []
+        while (orders := self._next(wait)) is not None:
+            wait = 0.0
             with self._lease_kept():
-                flights = list(self._board(self._orders.get(), send=send))
+                flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
-            if not send or not flights:
-                continue
-            if self._submitter is None:
-                self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
-            if self._submitter:
-                self._unsent.extend(flights)
+            taken += (flight.ticket.run for flight in flights)
+            if send:
+                self._undecided += flights
+            self.batches += 1
+        return taken
+
+    def _next(self, wait: float) -> Sequence[Order] | None:
+        try:
+            return self._orders.get(timeout=wait) if wait else self._orders.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _decide(self) -> None:
+        """Find out whether new flights are for this process to queue; note first what the session is asked for."""
+        if not self._undecided:
+            return
+        address, hold = self._campaign.address, self._campaign.hold
+        if self._submitter is None:
+            # What was submitted before is there, or will be found missing.
+            attached = address.submitted is not None
+            self._submitter = not attached and runs.become_submitter(self._campaign.connection, address.session)
+            self._noted = not self._submitter or hold is None
+        if hold is not None and not self._noted:
+            hold.note_runs(submitted_run(flight) for flight in self._undecided)
+            self._noted = True
+        self._unsent.extend(flight for flight in self._undecided if flight.again or self._submitter)
+        self._undecided.clear()
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
         campaign = self._campaign
+        self._decide()
         chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
         chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
         if chunk:
@@ -78,7 +116,13 @@ class Sender:
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
-            runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
+            try:
+                runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
+            except LOST:
+                if campaign.address.detaching:
+                    # Nobody will be there to find it missing.
+                    self._unsent.extendleft(reversed(chunk))
+                raise
 
     def send_again(self, flight: Flight) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too."""
@@ -87,6 +131,13 @@ class Sender:
             # If it cannot be sent, the worker will say what is missing.
             with contextlib.suppress(ContentError, OSError):
                 self._shipping.send(flight.content)
+
+    def addressed(self, request: RunRequest, content: Content) -> RunRequest:
+        """Return `request` as a worker would be asked (called by the session's thread before it orders anything).
+
+        Raises `ContentError` and OSError.
+        """
+        return self._shipping.addressed(request, content)
 
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""
@@ -99,10 +150,12 @@ class Sender:
             try:
                 if order.content is not None:
                     request = self._shipping.addressed(request, order.content)
-                    if send and self._submitter is not False:
+                    if send and (order.again or self._submitter is not False):
                         self._shipping.send(order.content)
             except (ContentError, OSError) as error:
-                outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
+                outcome = RunOutcome(
+                    cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}", attempt=0
+                )
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
                 continue
             except LOST:
@@ -116,8 +169,9 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
+                deadline=0.0 if address.record is None else address.record.deadline,
             )
-            yield Flight(ticket=ticket, content=order.content)
+            yield Flight(ticket=ticket, content=order.content, model=order.model, again=order.again)
 
     @contextlib.contextmanager
     def _lease_kept(self) -> Iterator[None]:
@@ -127,7 +181,7 @@ class Sender:
         def renew() -> None:
             while not done.wait(keys.RENEW):
                 # Whoever sends will hear of it, too.
-                with contextlib.suppress(redis.RedisError):
+                with contextlib.suppress(redis.RedisError, SessionTakenError):
                     self._campaign.renew_lease()
 
         thread = threading.Thread(target=renew, daemon=True, name="oppcloud-lease")

@@ -6,18 +6,29 @@ events, and leaves everything else to pytest.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import secrets
+import shlex
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.address import redacted
+from oppcloud_worker.remote.connection import connect
+from oppcloud_worker.remote.sessions import SessionRecord
 from oppcloud_worker.signing import ClusterKey
+from oppcloud_worker.store import ContentError
+from oppcloud_worker.wire import decode, encode
 
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
+from pytest_oppcloud.queues.sessions import SharedQueue, person
+from pytest_oppcloud.session import NOTES_KEY
 
+from .attaching import Attachment, attach, attach_command, join
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
@@ -25,12 +36,16 @@ from .executor import QueueExecutor, Submission
 from .loop import run_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterator, Sequence
+
+    from oppcloud_worker.messages import RunRequest
 
     from .settings import CloudSettings
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
+#: Runs that are named one by one.
+_NAMED = 5
 
 
 class Role(enum.Enum):
@@ -51,7 +66,14 @@ class CloudSession:
         """Prepare; nothing is started before it is known that there are simulations."""
         self._config = config
         self._settings = settings
-        self._name = secrets.token_hex(6)
+        self._name = settings.attach or secrets.token_hex(6)
+        #: What all processes of the session share; with this they keep it to themselves.
+        self._token = secrets.token_hex(8)
+        #: The session of before that this one goes on with, and its items that came to their end now.
+        self._attachment: Attachment | None = None
+        self._judged: set[str] = set()
+        #: Runs that were sent.
+        self._submitted = 0
         self._embedded: EmbeddedQueue | None = None
         self._dispatcher: Dispatcher | None = None
         self._ended = False
@@ -73,7 +95,10 @@ class CloudSession:
             where = (
                 f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
             )
-            return f"{where}\noppcloud: {self._settings.note}" if self._settings.note else where
+            lines = [where, f"oppcloud: {self._settings.note}"] if self._settings.note else [where]
+            if not self._settings.attach and self._settings.detach is None:
+                lines.append(f"session {self._name}; should pytest be lost: pytest --oppcloud-attach {self._name} ...")
+            return "\n".join(lines)
         return f"simulations run through a private queue, {self._settings.slots} at a time"
 
     def _notify(self, text: str) -> None:
@@ -91,52 +116,95 @@ class CloudSession:
 
     def _address(self) -> QueueAddress:
         settings = self._settings
-        if self._role is Role.WORKER:
-            given: dict[str, str] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
-            return QueueAddress(
-                url=given["url"],
-                queue=settings.queue,
-                session=given["session"],
-                patience=settings.wait,
-                key=ClusterKey.from_text(given["key"]) if given["key"] else None,
-                store=settings.store,
-                all_results=settings.results is not None,
-            )
-        if settings.url is not None:
-            return QueueAddress(
-                url=settings.url,
-                queue=settings.queue,
-                session=self._name,
-                patience=settings.wait,
-                key=settings.key,
-                store=settings.store,
-                all_results=settings.results is not None,
-            )
-        self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
-        return QueueAddress(
-            url=self._embedded.url,
+        shared = QueueAddress(
+            url="",
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
-            private=True,
-            key=self._embedded.key,
             store=settings.store,
             all_results=settings.results is not None,
+            judges=self._role is not Role.CONTROLLER,
+        )
+        if self._role is Role.WORKER:
+            given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
+            key = ClusterKey.from_text(given["key"]) if given["key"] else None
+            address = replace(shared, url=given["url"], session=given["session"], key=key)
+            if given["record"] is None:
+                return address
+            return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
+        if settings.url is not None:
+            address = replace(shared, url=settings.url, key=settings.key)
+            record = self._new_record() if self._attachment is None else self._attachment.record
+            return self._with_record(address, record, self._token)
+        self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
+        return replace(
+            shared,
+            url=self._embedded.url,
+            key=self._embedded.key,
+            private=True,
             trouble=self._embedded.trouble,
         )
 
-    def _end(self) -> None:
-        """Cancel what is left and end what was started; may be called twice."""
+    def _with_record(self, address: QueueAddress, record: SessionRecord, token: str) -> QueueAddress:
+        """Return the address of a session that people may come back to."""
+        submitted = None if self._attachment is None else self._attachment.runs
+        return replace(address, queue=record.queue, store=record.store, record=record, token=token, submitted=submitted)
+
+    def _new_record(self) -> SessionRecord:
+        settings, config = self._settings, self._config
+        now = time.time()
+        user, _, host = person().partition("@")
+        return SessionRecord(
+            id=self._name,
+            user=user,
+            host=host,
+            started=now,
+            command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+            root=config.rootpath.name,
+            queue=settings.queue,
+            store=settings.store,
+            all_results=settings.results is not None,
+            deadline=0.0 if settings.detach is None else now + settings.detach,
+        )
+
+    def _end(self, *, leave: bool = False) -> None:
+        """Cancel what is left and end what was started, or `leave` it to the workers; may be called twice."""
         if self._ended:
             return
         self._ended = True
         try:
             self._executor.close()
             if self._dispatcher is not None:
-                self._dispatcher.finish()
+                self._dispatcher.finish(leave=leave or self._has_unjudged())
         finally:
             if self._embedded is not None:
                 self._embedded.close()
+
+    def _has_unjudged(self) -> bool:
+        """Tell whether the session was detached and has runs whose outcome nobody has been told."""
+        attachment = self._attachment
+        return attachment is not None and attachment.record.detached and bool(attachment.names - self._judged)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Find the session to go on with, before anything is collected."""
+        if not self._settings.attach:
+            return
+        try:
+            if self._role is Role.WORKER:
+                given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
+                key = ClusterKey.from_text(given["key"]) if given["key"] else None
+                queue = SharedQueue(connection=connect(given["url"]), key=key, url=given["url"])
+                self._attachment = join(queue, self._name)
+            else:
+                url = self._settings.url or ""
+                queue = SharedQueue(connection=connect(url), key=self._settings.key, url=url)
+                self._attachment = attach(queue, self._name, self._token, self._notify)
+                # From now on its place is kept.
+                self._open()
+        except (SettingsError, MachineryError) as error:
+            raise pytest.UsageError(f"--oppcloud-attach: {error}") from error
+        self._executor.description += f"\n{self._attachment.describe()}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -147,12 +215,44 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        key = "" if address.key is None else address.key.to_text()
-        node.workerinput[_INPUT] = {"url": address.url, "session": address.session, "key": key}
+        node.workerinput[_INPUT] = {
+            "url": address.url,
+            "session": address.session,
+            "key": "" if address.key is None else address.key.to_text(),
+            "record": None if address.record is None else encode(address.record),
+            "token": address.token,
+        }
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""
         return self._executor
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Refuse to judge by a session what it was not asked for, when it is known what is collected."""
+        yield
+        if self._attachment is None:
+            return
+        wanted = [item for item in items if isinstance(item, SimulationItem) and item.is_wanted]
+        objection = self._attachment.objection(self._requests(wanted))
+        if not objection:
+            return
+        if self._role is not Role.WORKER:
+            raise pytest.UsageError(f"--oppcloud-attach: {objection}")
+        # An xdist worker cannot raise it; with nothing to do it ends, and the controller says so.
+        session.config.stash[NOTES_KEY].refusal = f"--oppcloud-attach: {objection}"
+        items.clear()
+
+    def _requests(self, items: Sequence[SimulationItem]) -> dict[str, RunRequest]:
+        """Return what workers would be asked for, by node id; runs that cannot be sent tell why in their turn."""
+        dispatcher = self._open()
+        requests = {}
+        for item in items:
+            with contextlib.suppress(LocatedError, ContentError, OSError):
+                requests[item.nodeid] = dispatcher.addressed(item.request, item.content)
+        return requests
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -161,7 +261,10 @@ class CloudSession:
         wanted = [] if interrupted else [item for item in simulation_items(session) if item.is_wanted]
         submissions = self._submissions(wanted)
         if not submissions:
+            if self._settings.detach is not None and not interrupted:
+                raise pytest.UsageError("--oppcloud-detach: there is no simulation to submit")
             return
+        self._submitted = len(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
@@ -187,6 +290,9 @@ class CloudSession:
             return None
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return None
+        if self._settings.detach is not None:
+            self._detach()
+            return True
         others = self._other_owners()
         if others:
             self._notify(f"oppcloud: {', '.join(others)} owns the run loop; simulations are judged in its order")
@@ -196,6 +302,22 @@ class CloudSession:
         finally:
             self._end()
         return True
+
+    def _detach(self) -> None:
+        """Leave the session to the workers when all is sent, or cancel it where something cannot be."""
+        trouble = self._executor.wait_until_sent()
+        if trouble:
+            self._end()
+            shown = [f"{name}: {why}" for name, why in list(trouble.items())[:_NAMED]]
+            more = [f"... and {len(trouble) - _NAMED} more"] if len(trouble) > _NAMED else []
+            text = "\n".join([f"nothing was submitted, as {len(trouble)} runs cannot be sent", *shown, *more])
+            pytest.exit(text, returncode=pytest.ExitCode.INTERNAL_ERROR)
+        self._end(leave=True)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note which items came to their end."""
+        if self._attachment is not None and report.when == "teardown":
+            self._judged.add(report.nodeid)
 
     def _other_owners(self) -> list[str]:
         """Return the plugins other than pytest itself that implement the run loop."""
@@ -218,9 +340,30 @@ class CloudSession:
         self._end()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell what the queue did, if it did anything."""
-        lines = [] if self._dispatcher is None else self._dispatcher.statistics.lines()
-        if lines and self._config.get_verbosity() >= 0:
+        """Tell what the queue did, if it did anything, and how to come back to what was left."""
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        left = dispatcher.left
+        lines = [
+            *(() if self._settings.detach else dispatcher.statistics.lines()),
+            *(self._left_lines() if left else ()),
+        ]
+        if lines and (left or self._config.get_verbosity() >= 0):
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:
                 terminalreporter.write_line(line)
+
+    def _left_lines(self) -> Iterator[str]:
+        """Yield what people need to know of a session that goes on without pytest."""
+        attachment = self._attachment
+        if attachment is None:
+            runs = "1 run" if self._submitted == 1 else f"{self._submitted:,} runs"
+            yield f"{runs} submitted as session {self._name}, none judged yet"
+        else:
+            left = attachment.names - self._judged
+            yield f"session {self._name} goes on without pytest; {len(left):,} of its runs were not judged"
+        yield f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}"
+        yield f"stop them:   oppcloud cancel {self._name}"
+        if self._dispatcher is not None and not self._dispatcher.statistics.workers:
+            yield f"no worker serves the queue {self._settings.queue!r} now: start one with `python -m oppcloud_worker`"

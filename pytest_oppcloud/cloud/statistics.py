@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ class Statistics:
     #: Slots that ran something, and the workers that served the queue: slot name -> worker name.
     used_slots: set[str] = field(default_factory=set)
     workers: dict[str, str] = field(default_factory=dict)
-    #: When the first run started and the last one finished (monotonic).
+    #: When the first run started and the last one finished (by the clock of Redis).
     first_start: float | None = None
     last_end: float | None = None
     #: All runs that anything was heard of.
@@ -43,7 +42,7 @@ class Statistics:
         if event.slot:
             self.used_slots.add(event.slot)
         if event.kind == events.STARTED and self.first_start is None:
-            self.first_start = time.monotonic()
+            self.first_start = event.time
         elif event.kind == events.REQUEUED:
             self.lost[event.cause] += 1
         elif event.kind == events.FINISHED and event.run not in self._settled:
@@ -51,7 +50,7 @@ class Statistics:
             self.finished += 1
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
-            self.last_end = time.monotonic()
+            self.last_end = event.time
 
     def see(self, slots: Mapping[str, SlotInfo]) -> None:
         """Note which slots are there."""

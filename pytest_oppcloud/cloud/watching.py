@@ -38,6 +38,8 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
+            if campaign.hold is not None:
+                campaign.hold.look()
         slots = presence.present(campaign.connection, campaign.address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
@@ -47,7 +49,7 @@ class Watch:
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         if waiting:
             self._find_lost_jobs([flight for flight in waiting if self._sender.is_responsible(flight)], now)
-            if not slots and now - self._last_worker > campaign.address.patience:
+            if not slots and now - self._last_worker > campaign.address.patience and not campaign.address.detaching:
                 self._give_up(waiting)
         trouble = campaign.address.trouble()
         if trouble:
@@ -86,4 +88,4 @@ class Watch:
             "start one with `python -m oppcloud_worker`"
         )
         for flight in waiting:
-            self._campaign.arrive(flight.ticket.run, RunOutcome(cause=Cause.NO_WORKER, message=message))
+            self._campaign.arrive(flight.ticket.run, RunOutcome(cause=Cause.NO_WORKER, message=message, attempt=0))

@@ -10,7 +10,7 @@ from .results import EMPTY
 from .stores import result_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import redis
 
@@ -37,9 +37,20 @@ def cancel(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | 
     connection.delete(keys.lease(record.id))
     runs.withdraw(connection, record.queue, record.id)
     names |= _stop(connection, record.id)
-    _remove_results(connection, record, sorted(names), key)
-    runs.remove_session(connection, record.id, names)
-    sessions.forget(connection, record.id, client=not told)
+    remove(connection, record, names, key=key, client=not told)
+
+
+def remove(
+    connection: redis.Redis, record: SessionRecord, names: Iterable[str], *, key: ClusterKey | None, client: bool = True
+) -> None:
+    """Remove all keys and result files of a session whose runs have ended.
+
+    Unless `client`, what tells its client so is left for a while. Raises as `cancel` does.
+    """
+    found = sorted(names)
+    _remove_results(connection, record, found, key)
+    runs.remove_session(connection, record.id, found)
+    sessions.forget(connection, record.id, client=client)
 
 
 def running(connection: redis.Redis, session: str) -> dict[str, tuple[str, str]]:

@@ -51,6 +51,8 @@ class Event:
     busy_time: float = 0.0
     #: Earlier attempts that count against the retries, this one included (REQUEUED).
     losses: int = 0
+    #: When it came into the stream: seconds since 1970 by the clock of Redis. The reader knows.
+    time: float = 0.0
 
 
 def add(pipeline: Pipeline, session: str, event: Event) -> None:
@@ -83,6 +85,7 @@ class EventReader:
                 try:
                     event = decode(Event, json.loads(fields[b"event"]))
                     # They are not signed: nothing follows from them but that somebody looks, and a text for people.
-                    yield replace(event, message=printable(event.message[:MAX_MESSAGE]))
+                    when = int(number.partition(b"-")[0]) / 1000
+                    yield replace(event, message=printable(event.message[:MAX_MESSAGE]), time=when)
                 except (KeyError, ValueError, MessageError):
                     continue

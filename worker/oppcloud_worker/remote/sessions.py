@@ -92,6 +92,8 @@ class SubmittedRun:
     name: str
     #: What was asked for; see `digest_of`.
     digest: str
+    #: The files that it needs, by the digest of their manifest: a part of the above; "" without.
+    content: str
     #: Folder of its model relative to that of the tests, and its config: where its result files belong.
     folder: str
     config: str
@@ -115,26 +117,23 @@ def digest_of(request: RunRequest) -> str:
     return hashlib.sha256(data.encode()).hexdigest()
 
 
-def write_record(
-    connection: redis.Redis,
-    record: SessionRecord,
-    *,
-    key: ClusterKey | None,
-    runs: Iterable[SubmittedRun] | None = None,
-) -> None:
-    """Note a session, and what it submitted where that is known; for a day after its deadline, or after this."""
-    ttl = keys.kept(record.deadline)
+def write_record(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | None) -> None:
+    """Note a session, for a day after its deadline, or after this."""
     pipeline = connection.pipeline(transaction=True)
     data = json.dumps(encode(record), separators=(",", ":")).encode()
-    pipeline.set(keys.record(record.id), seal(data, key, session=record.id, run="", purpose="record"), ex=ttl)
+    sealed = seal(data, key, session=record.id, run="", purpose="record")
+    pipeline.set(keys.record(record.id), sealed, ex=keys.kept(record.deadline))
     pipeline.sadd(keys.SESSIONS, record.id)
-    if runs is None:
-        pipeline.expire(keys.submitted(record.id), ttl)
-    else:
-        text = json.dumps(encode(_SubmittedRuns(runs=tuple(runs))), separators=(",", ":"))
-        packed = zlib.compress(text.encode("ascii"), 1)
-        pipeline.set(keys.submitted(record.id), seal(packed, key, session=record.id, run="", purpose="runs"), ex=ttl)
     pipeline.execute()
+
+
+def write_runs(
+    connection: redis.Redis, record: SessionRecord, runs: Iterable[SubmittedRun], *, key: ClusterKey | None
+) -> None:
+    """Note what a session is asked for, for as long as its record."""
+    text = json.dumps(encode(_SubmittedRuns(runs=tuple(runs))), separators=(",", ":"))
+    sealed = seal(zlib.compress(text.encode("ascii"), 1), key, session=record.id, run="", purpose="runs")
+    connection.set(keys.submitted(record.id), sealed, ex=keys.kept(record.deadline))
 
 
 def listed(connection: redis.Redis) -> list[str]:
@@ -245,12 +244,17 @@ def renew(connection: redis.Redis, session: str, token: str, text: str, *, deadl
     return found["other"]
 
 
-def release(connection: redis.Redis, session: str, *, deadline: float) -> None:
-    """Leave the session to its workers, up to `deadline`: it has no client now."""
-    pipeline = connection.pipeline(transaction=True)
-    pipeline.set(keys.lease(session), b"1", ex=lease_time(deadline))
-    pipeline.delete(keys.client(session))
-    pipeline.execute()
+def release(connection: redis.Redis, session: str, token: str, *, deadline: float) -> None:
+    """Leave the session to its workers, up to `deadline`: its client is no more; nothing, if it has another."""
+
+    def leave(pipeline: Pipeline) -> None:
+        holder, _ = _client(pipeline.get(keys.client(session)))
+        pipeline.multi()
+        if holder in {token, None}:
+            pipeline.set(keys.lease(session), b"1", ex=lease_time(deadline))
+            pipeline.delete(keys.client(session))
+
+    connection.transaction(leave, keys.client(session))
 
 
 def forget(connection: redis.Redis, session: str, *, client: bool = True) -> None:

@@ -56,7 +56,8 @@ RUN case "${ENGINE}" in \
       auto) engine=$(command -v opp_run >/dev/null && echo no || echo yes) ;; \
       *) echo "ENGINE=${ENGINE}: yes, no or auto was expected" >&2; exit 1 ;; \
     esac \
-    && if [ "${engine}" = yes ]; then what='/src[examples]'; else what=/src/worker; fi \
+    # With s3: clusters in Amazon's cloud have their store there.
+    && if [ "${engine}" = yes ]; then what='/src[examples,s3]'; else what='/src/worker[s3]'; fi \
     # Several words, if there are several packages.
     # shellcheck disable=SC2086
     && /opt/oppcloud/bin/pip install --no-cache-dir --disable-pip-version-check "${what}" ${PACKAGES} \
@@ -119,6 +120,9 @@ ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/oppcloud/bin/python", "-m", "oppc
 ARG VERSION=""
 ARG REVISION=""
 ARG BASE_IMAGE
+# What the worker tells that it runs in: the name that the image is built under.
+ARG IMAGE=""
+ENV OPPCLOUD_IMAGE=${IMAGE}
 LABEL org.opencontainers.image.title="oppcloud-worker" \
       org.opencontainers.image.description="Runs OMNeT++ simulations that pytest --oppcloud puts into a queue" \
       org.opencontainers.image.licenses="MIT" \

@@ -9,11 +9,13 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Limits, RunRequest
 from oppcloud_worker.simulation import PYTHON, RESULTS
 
+from .inifile.expressions import ExpressionError, quantity
 from .project import UNLIMITED, Program, RunSettings
 
 if TYPE_CHECKING:
@@ -120,6 +122,20 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
             settings[key] = value  # noqa: PERF403 - a comprehension would hide the condition
     settings.setdefault("sim-time-limit", UNLIMITED)
     return dict(sorted(settings.items()))
+
+
+def simulated_seconds(plan: RunPlan, run: Run) -> float | None:
+    """Return the simulated time after which the run ends, in seconds; None where nothing tells."""
+    text = command_line_entries(plan, run).get("sim-time-limit") or run.option("sim-time-limit")
+    return _seconds(text) if text else None
+
+
+@lru_cache(maxsize=1000)
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, quantity(text))
+    except ExpressionError:
+        return None
 
 
 def build_request(plan: RunPlan, run: Run, *, name: str, expected_fingerprints: Mapping[str, str]) -> RunRequest:

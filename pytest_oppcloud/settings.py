@@ -267,8 +267,16 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         type=float,
         default=None,
         metavar="SECONDS",
-        help="How long to wait for a worker to appear, and for a lost queue to come back (default: 60)\n"
-        "Then the runs are errors",
+        help="How long to wait for a worker to appear, and for a lost queue to come back\n"
+        "Default: 60, and 900 in a cluster\nThen the runs are errors",
+    )
+    group.addoption(
+        "--oppcloud-priority",
+        type=int,
+        default=None,
+        metavar="N",
+        help="Sessions of the same queue with a higher priority are served first (default: 0)\n"
+        "Those of equal priority share the workers",
     )
     group.addoption(
         "--oppcloud-results",
@@ -276,6 +284,25 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         metavar="DIR",
         help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
         "Without it only those of failed runs are fetched",
+    )
+    group.addoption(
+        "--oppcloud-stack",
+        default=None,
+        metavar="NAME",
+        help="Run simulations in the cluster NAME in Amazon's cloud, made by `oppcloud up`\nDefault: OPPCLOUD_STACK",
+    )
+    group.addoption(
+        "--oppcloud-region",
+        default=None,
+        metavar="REGION",
+        help="Where that cluster is\nDefault: AWS_REGION, else what is set up for Amazon's tools",
+    )
+    group.addoption(
+        "--oppcloud-max-cost",
+        type=float,
+        default=None,
+        metavar="USD",
+        help="Let the cluster go before the session has cost more; runs that are left are errors",
     )
     group.addoption(
         "--oppcloud-detach",

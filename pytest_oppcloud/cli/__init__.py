@@ -5,6 +5,7 @@ There is no logic here that pytest could not call. The command starts fast, so t
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,21 @@ commands:
   sessions, cancel, results
           list the sessions of a shared queue, stop one, fetch its result files
 
+in Amazon's cloud:
+  up      make a cluster for campaigns, or change it
+  status  show what it does, since when, and what it cost
+  scale   have worker instances by hand
+  logs    show what queue, workers and timer wrote
+  doctor  look at everything that a campaign needs
+  down    remove the cluster, and show that nothing is left
+  ps      list all clusters of a region
+  reap    stop what nobody wants
+
 `oppcloud COMMAND --help` tells more, and `oppcloud --version` which version this is."""
+
+
+#: Subcommands that are modules of their own name, with a function of that name.
+_AMAZON: Final = frozenset({"up", "status", "scale", "logs", "doctor", "down", "ps", "reap"})
 
 
 class CommandLineError(Exception):
@@ -75,4 +90,9 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
             "cancel": sessions.cancel_command,
             "results": sessions.results_command,
         }[name]
+    if name in _AMAZON:
+        command: Callable[[Sequence[str]], int] = getattr(
+            importlib.import_module(f".{name}", __package__), f"{name}_command"
+        )
+        return command
     return None

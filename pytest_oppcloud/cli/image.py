@@ -146,7 +146,7 @@ def _build(options: argparse.Namespace) -> int:
 
 def _build_arguments(options: argparse.Namespace) -> dict[str, str]:
     """Return the values of the Dockerfile's ARGs; what was given by hand comes last."""
-    arguments = {"VERSION": oppcloud_worker.__version__, "REVISION": _revision(options.context)}
+    arguments = {"VERSION": oppcloud_worker.__version__, "REVISION": _revision(options.context), "IMAGE": options.tag}
     if options.base or options.omnetpp:
         arguments["BASE_IMAGE"] = options.base or OFFICIAL_IMAGE.format(options.omnetpp)
     if options.engine:

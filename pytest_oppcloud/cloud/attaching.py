@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.remote import sessions
 from oppcloud_worker.remote.keys import SESSION_LEASE
-from oppcloud_worker.remote.sessions import digest_of
+from oppcloud_worker.remote.sessions import SessionRecord, digest_of
 
 from pytest_oppcloud.errors import SettingsError
-from pytest_oppcloud.queues.sessions import SharedQueue, find
+from pytest_oppcloud.queues.sessions import SharedQueue, find, person
 
 from .holding import myself
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pytest
     from oppcloud_worker.messages import RunRequest
-    from oppcloud_worker.remote.sessions import SessionRecord, SubmittedRun
+    from oppcloud_worker.remote.sessions import SubmittedRun
+
+    from .settings import CloudSettings
 
 #: Runs that are named one by one.
 _NAMED = 5
@@ -112,6 +115,24 @@ def join(queue: SharedQueue, session: str) -> Attachment:
     record, runs = find(queue, session)
     with queue.errors():
         return Attachment(record=record, runs=runs, finished=sessions.finished(queue.connection, session, runs))
+
+
+def new_record(config: pytest.Config, settings: CloudSettings, session: str) -> SessionRecord:
+    """Return what people are told of a session that begins now."""
+    now = time.time()
+    user, _, host = person().partition("@")
+    return SessionRecord(
+        id=session,
+        user=user,
+        host=host,
+        started=now,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        root=config.rootpath.name,
+        queue=settings.queue,
+        store=settings.store,
+        all_results=settings.results is not None,
+        deadline=0.0 if settings.detach is None else now + settings.detach,
+    )
 
 
 def attach_command(arguments: Sequence[str], session: str) -> str:

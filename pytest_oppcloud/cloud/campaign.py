@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
+from oppcloud_worker.ticket import Needs
 
 from .statistics import Statistics
 
@@ -40,6 +41,10 @@ class Order:
     model: str = "."
     #: Whether it is simulated anew in this session: whatever other processes send, this is for its own to send.
     again: bool = False
+    #: Which workers may take it.
+    needs: Needs = field(default_factory=Needs)
+    #: Seconds that it is expected to take.
+    expected: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,8 @@ class QueueAddress:
     submitted: tuple[SubmittedRun, ...] | None = None
     #: Whether this process has runs sent; xdist's controller has others do so.
     judges: bool = True
+    #: Sessions with a higher one are served first.
+    priority: int = 0
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
 

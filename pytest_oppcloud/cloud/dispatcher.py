@@ -20,6 +20,7 @@ from oppcloud_worker.remote.stores import result_store
 from oppcloud_worker.store import ContentError
 
 from .campaign import Campaign
+from .fleet import Demand
 from .holding import Hold, SessionTakenError
 from .listening import Listener
 from .sending import Sender
@@ -68,10 +69,8 @@ class Dispatcher(threading.Thread):
         self._campaign = Campaign(address=address, connection=self._connection, owner=owner, hold=hold)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
-        self._watch = Watch(self._campaign, self._sender)
+        self._watch = Watch(self._campaign, self._sender, self._listener)
         self._finishing = threading.Event()
-        #: How often the session's thread has ordered something.
-        self._ordered = 0
         self._next_look = 0.0
         #: Whether the session is to be left to its workers, and whether it was.
         self._leaving = False
@@ -89,13 +88,12 @@ class Dispatcher(threading.Thread):
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
-        self._ordered += 1
         self._sender.order(orders)
 
     @property
     def all_sent(self) -> bool:
         """Whether all that was ordered lies in the queue, or never will (read by the session's thread)."""
-        return self._sender.batches == self._ordered and not self._sender.busy
+        return self._sender.all_sent
 
     def addressed(self, request: RunRequest, content: Content) -> RunRequest:
         """Return `request` as a worker is asked; called by the session's thread, before it orders anything.
@@ -107,6 +105,16 @@ class Dispatcher(threading.Thread):
     def results_of(self, run: str) -> RemoteStore:
         """Return where the files of a run are."""
         return result_store(self.address.store, self._connection, self.address.session, run)
+
+    def demand(self, expected: int) -> Demand:
+        """Return what is left to be done, `expected` runs if none was ordered yet (called by any thread)."""
+        count = self._sender.outstanding
+        if count is None:
+            count = expected or self._watch.elsewhere
+        finished = self.statistics.finished
+        # Those that are left are taken to last as long as those before them.
+        seconds = count * self.statistics.busy_time / finished if finished else None
+        return Demand(runs=count, seconds=seconds)
 
     def take_result_files(self, run: str) -> list[str]:
         """Return the digests of the files of a run that are still in the store, and leave them to the caller."""
@@ -212,13 +220,13 @@ class Dispatcher(threading.Thread):
 
     def _turn(self) -> None:
         """Do what there is to do now, then wait a moment for an event."""
-        waiting = self.address.judges and not self._sender.batches
+        waiting = self.address.judges and not self._sender.boarded
         ordered = self._sender.take_orders(send=True, wait=_BLOCK if waiting else 0.0)
         if ordered and self.address.submitted is not None:
             self._listener.replay(ordered)
         self._sender.send_some()
         # What happened in the session until now is of use to those only who know its runs.
-        if self._sender.batches or not self.address.judges:
+        if self._sender.boarded or not self.address.judges:
             self._listener.listen(0.0 if self._sender.busy else _BLOCK)
         if time.monotonic() >= self._next_look:
             self._watch.look()
@@ -246,7 +254,8 @@ class Dispatcher(threading.Thread):
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
             if hold is None:
-                runs.remove_session(self._connection, self.address.session, self.statistics.seen_runs)
+                session, seen = self.address.session, self.statistics.seen_runs
+                runs.remove_session(self._connection, self.address.queue, session, seen)
             else:
                 hold.remove(self.statistics.seen_runs)
             self._connection.close()

@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import queue
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
 from pytest_oppcloud.queues.fetching import fetch, note_left_out
@@ -43,6 +44,15 @@ class Submission:
     content: Content | None
     #: Folder of the model below that of the tests, as `model_folder` tells it: where its result files belong.
     model: str = "."
+    #: Which workers may take it.
+    needs: Needs = field(default_factory=Needs)
+    #: Seconds that it is expected to take.
+    expected: float = 0.0
+
+
+def fixed_name(name: str) -> str:
+    """Return what the run `name` is called in keys and in what is kept over sessions: 16 hexadecimal digits."""
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 class QueueExecutor:
@@ -64,7 +74,7 @@ class QueueExecutor:
         self._results = results
         self._open_queue = open_queue
         self._notify = notify
-        #: By the name of the request: how often it was submitted, and as what.
+        #: By the name of the request: how often it was submitted, and how, for the next time.
         self._rounds: dict[str, int] = {}
         self._submissions: dict[str, Submission] = {}
         #: By the name of the request: why it cannot be sent.
@@ -89,7 +99,7 @@ class QueueExecutor:
         for submission in submissions:
             name = submission.request.name
             self._rounds[name] = self._rounds.get(name, 0) + 1
-            run = f"{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:16]}_{self._rounds[name]}"
+            run = f"{fixed_name(name)}_{self._rounds[name]}"
             self._names[run] = name
             self._under_way.add(name)
             self._runs[name] = run
@@ -101,6 +111,8 @@ class QueueExecutor:
                     content=submission.content,
                     model=submission.model,
                     again=self._rounds[name] > 1,
+                    needs=submission.needs,
+                    expected=submission.expected,
                 )
             )
         self._dispatcher.order(orders)
@@ -143,8 +155,8 @@ class QueueExecutor:
         if name in self._refused:
             raise MachineryError(f"the run cannot be sent: {self._refused[name]}")
         if not self.is_under_way(name):
-            known = self._submissions.get(name, Submission(request=request, content=None))
-            self.submit([replace(known, request=request)])
+            before = self._submissions.get(name, Submission(request=request, content=None))
+            self.submit([replace(before, request=request)])
         while name not in self._arrived:
             self._take_arrivals(_HEARING)
         outcome = self._arrived.pop(name)

@@ -73,7 +73,9 @@ class Listener:
         return event.kind == events.FINISHED
 
     def _note_next_attempt(self, flight: Flight, event: Event) -> None:
-        flight.ticket = flight.ticket.again(counts=event.losses > flight.ticket.losses)
+        # What the event says is not signed; a figure that cannot be is left out.
+        memory = event.needs_memory if 0 <= event.needs_memory < 2**60 else None
+        flight.ticket = flight.ticket.again(counts=event.losses > flight.ticket.losses, memory=memory)
         flight.slot, flight.limbo_since = "", None
         if event.cause == Cause.CONTENT_MISSING.name:
             self._sender.send_again(flight)

@@ -49,8 +49,24 @@ class Sender:
         self._noted = False
         #: Flights that may be for another process to queue.
         self._undecided: list[Flight] = []
-        #: How many orders were turned into flights.
-        self.batches = 0
+        #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
+        self._ordered = 0
+        self._boarded = 0
+
+    @property
+    def outstanding(self) -> int | None:
+        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
+        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether all that was ordered lies in the queue, or never will (asked by any thread)."""
+        return self._ordered == self._boarded and not self.busy
+
+    @property
+    def boarded(self) -> bool:
+        """Whether any run was ordered and taken up."""
+        return self._boarded > 0
 
     @property
     def busy(self) -> bool:
@@ -59,6 +75,7 @@ class Sender:
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
+        self._ordered += len(orders)
         self._orders.put(orders)
 
     def is_responsible(self, flight: Flight) -> bool:
@@ -80,7 +97,7 @@ class Sender:
             taken += (flight.ticket.run for flight in flights)
             if send:
                 self._undecided += flights
-            self.batches += 1
+            self._boarded += len(orders)
         return taken
 
     def _next(self, wait: float) -> Sequence[Order] | None:
@@ -102,7 +119,9 @@ class Sender:
         if hold is not None and not self._noted:
             hold.note_runs(submitted_run(flight) for flight in self._undecided)
             self._noted = True
-        self._unsent.extend(flight for flight in self._undecided if flight.again or self._submitter)
+        # The longest first: with the first of them the workers begin.
+        ours = [flight for flight in self._undecided if flight.again or self._submitter]
+        self._unsent.extend(sorted(ours, key=lambda flight: -flight.ticket.expected))
         self._undecided.clear()
 
     def send_some(self) -> None:
@@ -170,6 +189,9 @@ class Sender:
                 store=address.store,
                 all_results=address.all_results,
                 deadline=0.0 if address.record is None else address.record.deadline,
+                needs=order.needs,
+                expected=order.expected,
+                priority=address.priority,
             )
             yield Flight(ticket=ticket, content=order.content, model=order.model, again=order.again)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import secrets
-import shlex
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,27 +23,32 @@ from oppcloud_worker.wire import decode, encode
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
-from pytest_oppcloud.queues.sessions import SharedQueue, person
+from pytest_oppcloud.queues.sessions import SharedQueue
 from pytest_oppcloud.session import NOTES_KEY
 
-from .attaching import Attachment, attach, attach_command, join
+from .attaching import Attachment, attach, attach_command, join, new_record
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
+from .fleet import Demand
 from .loop import run_loop
+from .planning import plan, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from oppcloud_worker.messages import RunRequest
 
+    from .rented import RentedQueue
     from .settings import CloudSettings
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
 #: Runs that are named one by one.
 _NAMED = 5
+#: What starts a worker.
+_WORKER = "`python -m oppcloud_worker`"
 
 
 class Role(enum.Enum):
@@ -72,9 +75,10 @@ class CloudSession:
         #: The session of before that this one goes on with, and its items that came to their end now.
         self._attachment: Attachment | None = None
         self._judged: set[str] = set()
-        #: Runs that were sent.
-        self._submitted = 0
         self._embedded: EmbeddedQueue | None = None
+        self._rented: RentedQueue | None = None
+        #: How many runs are going to be sent, before they are.
+        self._expected = 0
         self._dispatcher: Dispatcher | None = None
         self._ended = False
         self._executor = QueueExecutor(
@@ -91,6 +95,8 @@ class CloudSession:
         return Role.CONTROLLER if self._config.pluginmanager.has_plugin("dsession") else Role.SINGLE
 
     def _description(self) -> str:
+        if self._settings.stack:
+            return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
         if self._settings.url is not None:
             where = (
                 f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
@@ -121,6 +127,7 @@ class CloudSession:
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
+            priority=settings.priority,
             store=settings.store,
             all_results=settings.results is not None,
             judges=self._role is not Role.CONTROLLER,
@@ -128,14 +135,18 @@ class CloudSession:
         if self._role is Role.WORKER:
             given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
             key = ClusterKey.from_text(given["key"]) if given["key"] else None
-            address = replace(shared, url=given["url"], session=given["session"], key=key)
+            address = replace(shared, url=given["url"], session=given["session"], key=key, store=given["store"])
             if given["record"] is None:
                 return address
             return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
         if settings.url is not None:
             address = replace(shared, url=settings.url, key=settings.key)
-            record = self._new_record() if self._attachment is None else self._attachment.record
+            record = (
+                new_record(self._config, settings, self._name) if self._attachment is None else self._attachment.record
+            )
             return self._with_record(address, record, self._token)
+        if settings.stack:
+            return self._rent(shared)
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return replace(
             shared,
@@ -150,22 +161,26 @@ class CloudSession:
         submitted = None if self._attachment is None else self._attachment.runs
         return replace(address, queue=record.queue, store=record.store, record=record, token=token, submitted=submitted)
 
-    def _new_record(self) -> SessionRecord:
-        settings, config = self._settings, self._config
-        now = time.time()
-        user, _, host = person().partition("@")
-        return SessionRecord(
-            id=self._name,
-            user=user,
-            host=host,
-            started=now,
-            command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
-            root=config.rootpath.name,
-            queue=settings.queue,
-            store=settings.store,
-            all_results=settings.results is not None,
-            deadline=0.0 if settings.detach is None else now + settings.detach,
+    def _rent(self, address: QueueAddress) -> QueueAddress:
+        """Wake the cluster; return where its queue is."""
+        # Here and not above: sessions without a cluster have no use for all that it needs.
+        from .rented import RentedQueue, Wish  # noqa: PLC0415
+
+        settings = self._settings
+        wish = Wish(name=settings.stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
+        self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
+        return replace(
+            address,
+            url=self._rented.url,
+            key=self._rented.key,
+            store=self._rented.store,
+            trouble=self._rented.trouble,
         )
+
+    def _demand(self) -> Demand:
+        """Return what is left to be done; asked from another thread, also before there is a dispatcher."""
+        dispatcher = self._dispatcher
+        return Demand(runs=self._expected) if dispatcher is None else dispatcher.demand(self._expected)
 
     def _end(self, *, leave: bool = False) -> None:
         """Cancel what is left and end what was started, or `leave` it to the workers; may be called twice."""
@@ -176,9 +191,13 @@ class CloudSession:
             self._executor.close()
             if self._dispatcher is not None:
                 self._dispatcher.finish(leave=leave or self._has_unjudged())
+                if self._role is not Role.WORKER:
+                    remember(self._config, self._dispatcher.statistics.seen)
         finally:
             if self._embedded is not None:
                 self._embedded.close()
+            if self._rented is not None:
+                self._rented.close()
 
     def _has_unjudged(self) -> bool:
         """Tell whether the session was detached and has runs whose outcome nobody has been told."""
@@ -219,6 +238,7 @@ class CloudSession:
             "url": address.url,
             "session": address.session,
             "key": "" if address.key is None else address.key.to_text(),
+            "store": address.store,
             "record": None if address.record is None else encode(address.record),
             "token": address.token,
         }
@@ -264,7 +284,7 @@ class CloudSession:
             if self._settings.detach is not None and not interrupted:
                 raise pytest.UsageError("--oppcloud-detach: there is no simulation to submit")
             return
-        self._submitted = len(submissions)
+        self._expected = len(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
@@ -273,6 +293,7 @@ class CloudSession:
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
         submissions: dict[str, Submission] = {}
+        items_by_id = {item.nodeid: item for item in items}
         for item in items:
             try:
                 model = model_folder(item.ini_file.path.parent, self._config.rootpath)
@@ -280,7 +301,7 @@ class CloudSession:
                 submissions.setdefault(item.nodeid, submission)
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
                 self._executor.refuse(item.nodeid, str(error))
-        return list(submissions.values())
+        return plan(self._config, items_by_id, submissions)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -344,26 +365,30 @@ class CloudSession:
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
-        left = dispatcher.left
-        lines = [
-            *(() if self._settings.detach else dispatcher.statistics.lines()),
-            *(self._left_lines() if left else ()),
-        ]
-        if lines and (left or self._config.get_verbosity() >= 0):
+        lines = [] if self._settings.detach else dispatcher.statistics.lines()
+        if self._rented is not None:
+            lines += self._rented.lines
+        if dispatcher.left:
+            lines += self._left_lines()
+        if lines and (dispatcher.left or self._config.get_verbosity() >= 0):
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:
                 terminalreporter.write_line(line)
 
-    def _left_lines(self) -> Iterator[str]:
-        """Yield what people need to know of a session that goes on without pytest."""
-        attachment = self._attachment
-        if attachment is None:
-            runs = "1 run" if self._submitted == 1 else f"{self._submitted:,} runs"
-            yield f"{runs} submitted as session {self._name}, none judged yet"
-        else:
-            left = attachment.names - self._judged
-            yield f"session {self._name} goes on without pytest; {len(left):,} of its runs were not judged"
-        yield f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}"
-        yield f"stop them:   oppcloud cancel {self._name}"
-        if self._dispatcher is not None and not self._dispatcher.statistics.workers:
-            yield f"no worker serves the queue {self._settings.queue!r} now: start one with `python -m oppcloud_worker`"
+    def _left_lines(self) -> list[str]:
+        """Return what people need to know of a session that goes on without pytest."""
+        served = self._dispatcher is not None and bool(self._dispatcher.statistics.workers)
+        missing = (
+            [] if served else [f"no worker serves the queue {self._settings.queue!r} now: start one with {_WORKER}"]
+        )
+        names = None if self._attachment is None else self._attachment.names - self._judged
+        count = self._expected if names is None else len(names)
+        told = f"{count:,} run{'' if count == 1 else 's'}"
+        return [
+            f"{told} submitted as session {self._name}, none judged yet"
+            if names is None
+            else f"session {self._name} goes on without pytest: {told} not judged yet",
+            f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}",
+            f"stop them:   oppcloud cancel {self._name}",
+            *missing,
+        ]

@@ -15,10 +15,14 @@ from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
 from oppcloud_worker.store import ContentError
+from oppcloud_worker.ticket import HIGHEST
 
 from pytest_oppcloud.project import seconds
 
+from .stack.names import NAME_VARIABLE
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
@@ -26,22 +30,32 @@ DEFAULT_WAIT = 60.0
 #: Seconds that a detached session is served, and the most that can be asked for: content is kept no longer.
 DEFAULT_DEADLINE = 24 * 3600.0
 LONGEST_DEADLINE = float(CONTENT)
+#: The same for a cluster, where the worker's machine has to appear first.
+DEFAULT_CLUSTER_WAIT = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudSettings:
     """Where simulations run."""
 
-    #: With password and CA file; None: a private server.
+    #: With password and CA file; None: a private server, or a cluster's.
     url: str | None = field(repr=False)
-    #: What requests are signed with; a private server has a key of its own.
+    #: What requests are signed with; a private server has a key of its own, and so has a cluster.
     key: ClusterKey | None
     #: What people should know about how safe the queue is, "" if there is nothing.
     note: str
+    #: Name of the cluster in Amazon's cloud; "" for none.
+    stack: str
+    #: Where it is; "" for the region that Amazon's own settings name.
+    region: str
+    #: USD that the session may cost there; None for no limit.
+    max_cost: float | None
     queue: str
     #: Slots of the private worker.
     slots: int
     wait: float
+    #: Sessions with a higher one are served first.
+    priority: int
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str
     #: Id of the session to go on with, "" for a new one.
@@ -57,9 +71,10 @@ def read_settings(config: pytest.Config) -> CloudSettings:
     workers = config.getoption("oppcloud_workers")
     if workers is not None and workers < 1:
         raise pytest.UsageError(f"--oppcloud-workers: at least 1 was expected, found {workers}")
+    stack, max_cost = _read_cluster(config)
     wait = config.getoption("oppcloud_wait")
     if wait is None:
-        wait = DEFAULT_WAIT
+        wait = DEFAULT_CLUSTER_WAIT if stack else DEFAULT_WAIT
     if wait <= 0:
         raise pytest.UsageError(f"--oppcloud-wait: more than 0 seconds were expected, found {wait:g}")
     try:
@@ -78,6 +93,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
             raise pytest.UsageError(
                 f"--oppcloud-workers is for the private worker, but {URL_VARIABLE} names a queue that has workers"
             )
+    store = _store()
+    if stack:
+        _check_alone(stack, {URL_VARIABLE: url, "--oppcloud-workers": workers, STORE_VARIABLE: store or None})
     attach, detach = _detaching(config, url)
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     results = config.getoption("oppcloud_results")
@@ -85,10 +103,14 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         url=url,
         key=key,
         note=note,
+        stack=stack,
+        region=config.getoption("oppcloud_region") or "",
+        max_cost=max_cost,
         queue=queue,
         slots=workers or available_cores(),
         wait=wait,
-        store=_store(),
+        priority=_priority(config),
+        store=store,
         attach=attach,
         detach=detach,
         results=None if results is None else config.invocation_params.dir / results,
@@ -123,6 +145,13 @@ def _detaching(config: pytest.Config, url: str | None) -> tuple[str, float | Non
     return "", lasting
 
 
+def _priority(config: pytest.Config) -> int:
+    priority: int = config.getoption("oppcloud_priority") or 0
+    if abs(priority) > HIGHEST:
+        raise pytest.UsageError(f"--oppcloud-priority: -{HIGHEST} to {HIGHEST} was expected, found {priority}")
+    return priority
+
+
 def _store() -> str:
     """Return the URL of the store, "" for Redis; raise `pytest.UsageError` for one that cannot be used."""
     url = os.environ.get(STORE_VARIABLE, "")
@@ -142,3 +171,27 @@ def _queue() -> tuple[str | None, ClusterKey | None, str]:
         return None, None, ""
     key = read_key(os.environ)
     return url, key, check(url, signed=key is not None, environment=os.environ)
+
+
+def _read_cluster(config: pytest.Config) -> tuple[str, float | None]:
+    """Return the name of the cluster, and what the session may cost there."""
+    stack = config.getoption("oppcloud_stack") or os.environ.get(NAME_VARIABLE, "")
+    max_cost: float | None = config.getoption("oppcloud_max_cost")
+    for option, given in (
+        ("--oppcloud-max-cost", max_cost),
+        ("--oppcloud-region", config.getoption("oppcloud_region")),
+    ):
+        if given is not None and not stack:
+            raise pytest.UsageError(f"{option} is for clusters: name one with --oppcloud-stack")
+    if max_cost is not None and not max_cost > 0:
+        raise pytest.UsageError(f"--oppcloud-max-cost: more than 0 was expected, found {max_cost:g}")
+    return stack, max_cost
+
+
+def _check_alone(stack: str, others: Mapping[str, object]) -> None:
+    """Raise `pytest.UsageError` if something was given that a cluster brings itself."""
+    for name, given in others.items():
+        if given is not None:
+            raise pytest.UsageError(
+                f"the cluster {stack!r} has a queue, workers and a store of its own, but there is {name}, too"
+            )

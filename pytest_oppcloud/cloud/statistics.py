@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,11 +11,17 @@ from typing import TYPE_CHECKING
 from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events
 
+from .expectation import Seen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oppcloud_worker.remote.events import Event
     from oppcloud_worker.remote.presence import SlotInfo
+
+
+#: Ends that tell how long a run takes.
+_TELLING = frozenset({Cause.COMPLETED.name, Cause.TIMEOUT.name})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +42,8 @@ class Statistics:
     last_end: float | None = None
     #: All runs that anything was heard of.
     seen_runs: set[str] = field(default_factory=set)
+    #: What was seen of each run that was simulated to its end or its time limit, by its name over sessions.
+    seen: dict[str, Seen] = field(default_factory=dict)
     _settled: set[str] = field(default_factory=set)
 
     def note(self, event: Event) -> None:
@@ -50,7 +60,11 @@ class Statistics:
             self.finished += 1
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
-            self.last_end = event.time
+            self.last_end = time.monotonic()
+            # Not signed: what cannot be is left out.
+            if event.cause in _TELLING and 0 <= event.wall_time < math.inf and event.peak_memory >= 0:
+                name = event.run.rpartition("_")[0]
+                self.seen[name] = Seen(wall_time=event.wall_time, peak_memory=event.peak_memory)
 
     def see(self, slots: Mapping[str, SlotInfo]) -> None:
         """Note which slots are there."""

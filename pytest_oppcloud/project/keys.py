@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from oppcloud_worker.ticket import Needs
+
 from pytest_oppcloud.inifile import DEFAULT_VERSION, VERSIONS
 from pytest_oppcloud.inifile.options import OptionTable, Scope
 from pytest_oppcloud.inifile.patterns import Pattern, PatternError
@@ -184,6 +186,10 @@ def simulated_time(value: object) -> str:
     return value.strip()
 
 
+def _image(value: object) -> str:
+    return Needs(image=_text(value)).image
+
+
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ValueError("a number that is not negative was expected")
@@ -267,6 +273,8 @@ KEYS = MappingProxyType(
         "limits.memory": Key(check=size),
         "limits.file_size": Key(check=size),
         "limits.output": Key(check=size),
+        "needs.memory": Key(check=size),
+        "needs.image": Key(check=_image),
         "check.fingerprints": Key(check=_ingredients),
         "check.include": Key(check=_item_patterns),
         "check.exclude": Key(check=_item_patterns),

@@ -40,6 +40,10 @@ class RunSettings:
     limits_memory: int | None = None
     limits_file_size: int | None = None
     limits_output: int | None = None
+    #: Bytes of memory that a worker must have left for a run; None: as many as it took last time.
+    needs_memory: int | None = None
+    #: Image that the worker must run in; "" for any.
+    needs_image: str = ""
     check_fingerprints: tuple[str, ...] | None = None
     check_include: tuple[str, ...] | None = None
     check_exclude: tuple[str, ...] = ()

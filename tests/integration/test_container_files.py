@@ -165,6 +165,8 @@ def test_secrets_come_from_the_secret_alone() -> None:
             for variable in container.get("env", []):
                 if variable["name"] == "OPPCLOUD_DANGER_LET_THE_NETWORK_RUN_PROGRAMS":
                     assert variable["value"] == "yes"
+                elif variable["name"] == "OPPCLOUD_IMAGE":
+                    assert variable["value"] == container["image"]
                 else:
                     assert variable["valueFrom"]["secretKeyRef"]["name"] == "oppcloud"
     assert not any(kind == "Secret" for kind, _ in _resources()), "a secret in a file is none"

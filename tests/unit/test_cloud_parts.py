@@ -157,7 +157,7 @@ def test_the_quota_of_a_container_bounds_the_cores(
 def test_all_options_are_documented(pytester: pytest.Pytester) -> None:
     options = set(re.findall(r"--oppcloud[a-z-]*", pytester.runpytest_inprocess("--help").stdout.str()))
 
-    assert len(options) == 8
+    assert len(options) == 12
     for option in options:
         assert f"`{option}" in DOCUMENTATION
 

@@ -23,6 +23,11 @@ def test_the_system_names_what_programs_are_built_for() -> None:
         assert parts[-1][0].isdecimal()
 
 
+def test_the_machine_is_called_what_it_is_told() -> None:
+    assert machine.name({"OPPCLOUD_HOST": "i-0123"}) == "i-0123"
+    assert machine.name({"OPPCLOUD_HOST": ""}) == os.uname().nodename
+
+
 def test_omnetpp_is_found_by_its_opp_run(tmp_path: Path) -> None:
     program = tmp_path / "omnetpp" / "bin" / "opp_run"
     program.parent.mkdir(parents=True)

@@ -43,6 +43,10 @@ memory = "2GiB"
 file_size = 1000
 output = "1kB"
 
+[needs]
+memory = "1.5GiB"
+image = "registry.example/inet:4.5"
+
 [check]
 fingerprints = ["tplx", "sz"]
 include = ["** *:mean"]
@@ -66,6 +70,7 @@ relative = 1e-9
     assert (settings.limits_timeout, settings.limits_sim_time_limit) == (90.0, "2h 30min")
     assert (settings.limits_cpu_time, settings.limits_memory) == (1, 2 * 2**30)
     assert (settings.limits_file_size, settings.limits_output) == (1000, 1000)
+    assert (settings.needs_memory, settings.needs_image) == (3 * 2**29, "registry.example/inet:4.5")
     assert settings.check_fingerprints == ("tplx", "sz")
     assert (settings.check_include, settings.check_exclude) == (("** *:mean",), ("**.queue",))
     assert (settings.check_parameters, settings.check_attributes, settings.check_vectors) == ("values", "off", True)

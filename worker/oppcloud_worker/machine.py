@@ -1,4 +1,4 @@
-"""What machine a worker runs on: its system, its memory, its OMNeT++.
+"""What machine a worker runs on: its name, its system, its memory, its OMNeT++.
 
 Standard library only. Everything here is read from files and from the system itself, no process is started: workers
 ask when they start, and people wait for that.
@@ -9,16 +9,24 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import sys
 from pathlib import Path
 
 #: Names the container image that a worker runs in; whoever starts the container sets it.
 IMAGE_VARIABLE = "OPPCLOUD_IMAGE"
+#: What the machine is called, where a container has another name than the machine that it runs on.
+HOST_VARIABLE = "OPPCLOUD_HOST"
 
 _CGROUPS = Path("/proc/self/cgroup")
 _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 #: Bytes of a file with a version in it.
 _SHORT = 200
+
+
+def name(environment: dict[str, str] | os._Environ[str] = os.environ) -> str:
+    """Return what the machine is called, for those who look after it."""
+    return environment.get(HOST_VARIABLE) or socket.gethostname()
 
 
 def system() -> str:

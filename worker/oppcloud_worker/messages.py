@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 #: Changes when an old worker can no longer serve a new client or the reverse.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class Verdict(enum.Enum):

@@ -17,8 +17,8 @@ from .wire import MessageError, decode, encode
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 #: A reference to an image: printable, without blanks, of bearable length.
 _IMAGE = re.compile(r"[!-~]{0,500}")
-#: Seconds and priorities that the order of a queue can hold.
-_LONGEST, _HIGHEST = 1e7, 1000
+#: Seconds and priorities that the order of a queue can hold; priorities from the negative of that.
+LONGEST, HIGHEST = 1e7, 1000
 #: Seconds since 1970: the year 9999.
 _END_OF_TIME = 253_402_300_799.0
 
@@ -35,6 +35,10 @@ class Needs:
     memory: int = 0
     #: The container image that the worker must run in; "": any, or none.
     image: str = ""
+
+    def met_by(self, *, memory: int, image: str) -> bool:
+        """Tell whether a worker with this memory (0: it does not know) and image can take the run."""
+        return self.image in {"", image} and (not memory or self.memory <= memory)
 
     def __post_init__(self) -> None:
         if self.memory < 0:
@@ -78,21 +82,22 @@ class Ticket:
         for name in (self.session, self.run):
             if not _NAME.fullmatch(name):
                 raise MessageError(f"Ticket: {name!r:.80} cannot name a session or a run")
-        if not 0 <= self.expected <= _LONGEST:
+        if not 0 <= self.expected <= LONGEST:
             raise MessageError(f"Ticket.expected: {self.expected} is no time to expect")
         if not 0 <= self.deadline <= _END_OF_TIME:
             raise MessageError(f"Ticket.deadline: {self.deadline} is no time")
-        if abs(self.priority) > _HIGHEST:
-            raise MessageError(f"Ticket.priority: {self.priority} is not from -{_HIGHEST} to {_HIGHEST}")
+        if abs(self.priority) > HIGHEST:
+            raise MessageError(f"Ticket.priority: {self.priority} is not from -{HIGHEST} to {HIGHEST}")
 
     @property
     def job_id(self) -> str:
         """Id of the RQ job, which people see in the tools of RQ."""
         return f"{self.session}-{self.run}-{self.attempt}"
 
-    def again(self, *, counts: bool) -> Ticket:
-        """Return the ticket of the next attempt."""
-        return replace(self, attempt=self.attempt + 1, losses=self.losses + counts)
+    def again(self, *, counts: bool, memory: int | None = None) -> Ticket:
+        """Return the ticket of the next attempt; `memory` is what it needs then, None for the same."""
+        needs = self.needs if memory is None else replace(self.needs, memory=memory)
+        return replace(self, attempt=self.attempt + 1, losses=self.losses + counts, needs=needs)
 
     def to_json(self) -> dict[str, object]:
         """Return the ticket as JSON values; protocol and version always stand in them."""

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
+from oppcloud_worker.remote import pending
 from oppcloud_worker.signing import ClusterKey
+from oppcloud_worker.ticket import Ticket
+from rq import Queue
 
 from pytest_oppcloud.cloud.campaign import QueueAddress
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
@@ -159,6 +162,19 @@ def server(processes: Processes) -> Iterator[Server]:  # noqa: ARG001  # those i
             yield server
         finally:
             server.stop()
+
+
+def slip_in(server: Server, function: str, *arguments: object, serializer: str = "json", **options: object) -> None:
+    """Queue a job of any kind, as somebody does who can write to Redis."""
+    connection, session = server.connection, uuid.uuid4().hex[:8]
+    job = Queue("oppcloud", connection=connection, serializer=serializer).enqueue(
+        function, *arguments, job_id=f"{session}-r1-1", **options
+    )
+    pipeline = connection.pipeline()
+    ticket = Ticket(session=session, run="r1", queue="oppcloud", request=shell(""))
+    assert ticket.job_id == job.id
+    pending.offer(pipeline, "oppcloud", [ticket])
+    pipeline.execute()
 
 
 @dataclass

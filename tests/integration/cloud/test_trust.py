@@ -16,6 +16,8 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.signing import PROOF, ClusterKey, seal, sign_ticket
 from oppcloud_worker.ticket import Ticket
 
+from .conftest import slip_in
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,7 +33,7 @@ def payload(client: Client, request: RunRequest, run: str = "forged") -> dict[st
 
 
 def enqueue(server: Server, ticket: dict[str, object]) -> None:
-    runs.rq_queue(server.connection, "oppcloud").enqueue(runs.JOB_FUNCTION, ticket)
+    slip_in(server, runs.JOB_FUNCTION, ticket)
 
 
 def outcome(client: Client, server: Server, wait_for: WaitFor, run: str = "forged") -> RunOutcome:

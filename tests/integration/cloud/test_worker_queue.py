@@ -18,11 +18,13 @@ from oppcloud_worker.messages import PROTOCOL, Cause, RecordedValue, RunOutcome,
 from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.signing import sign_ticket
 from oppcloud_worker.ticket import Ticket
-from rq import Callback, Queue
+from rq import Callback
 
 from pytest_oppcloud.cloud.campaign import QueueAddress
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.executor import QueueExecutor
+
+from .conftest import slip_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,7 +222,7 @@ def test_a_ticket_of_another_version_is_answered_and_not_run(
 ) -> None:
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
     payload = sign_ticket(ticket(client, script(f"touch {tmp_path}/ran")).to_json() | changes, client.key)
-    runs.rq_queue(server.connection, "oppcloud").enqueue(runs.JOB_FUNCTION, payload)
+    slip_in(server, runs.JOB_FUNCTION, payload)
     workers.start()
     wait_for(lambda: runs.outcomes(server.connection, client.session, ["r1"], key=client.key), 20, "an answer")
 
@@ -238,22 +240,21 @@ def test_a_worker_runs_nothing_but_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    queue = runs.rq_queue(server.connection, "oppcloud")
-    queue.enqueue("os.system", f"touch {tmp_path}/function")
+    slip_in(server, "os.system", f"touch {tmp_path}/function")
     # One that fails and one that succeeds, as there is nobody who wants its outcome.
     callback = Callback("helper_that_leaves_a_mark.mark")
     unwanted = ticket(client, script(""), session="unwanted").to_json()
-    queue.enqueue("oppcloud_worker.job.serve", {}, on_success=callback, on_failure=callback)
-    queue.enqueue(runs.JOB_FUNCTION, unwanted, on_success=callback, on_failure=callback)
+    slip_in(server, "oppcloud_worker.job.serve", {}, on_success=callback, on_failure=callback)
+    slip_in(server, runs.JOB_FUNCTION, unwanted, on_success=callback, on_failure=callback)
     # Written as RQ does it by default; reading it would run the reducer.
-    Queue("oppcloud", connection=server.connection).enqueue("os.getcwd", Unpickled(tmp_path / "pickle"))
+    slip_in(server, "os.getcwd", Unpickled(tmp_path / "pickle"), serializer="pickle")
     (tmp_path / "helper_that_leaves_a_mark.py").write_text(
         f"def mark(*_):\n    open({str(tmp_path / 'callback')!r}, 'w').close()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     workers.start()
 
-    # The queue is served in order: when this one has come back, the others are done with.
+    # Each was put in before, and has its turn before: when this one has come back, the others are done with.
     assert client.run(script("echo served")).stdout == "served\n"
     assert [name for name in ("function", "callback", "pickle") if (tmp_path / name).exists()] == []
 

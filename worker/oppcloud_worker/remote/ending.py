@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from . import events, keys, runs, sessions
+from . import events, keys, pending, runs, sessions
 from .results import EMPTY
 from .stores import result_store
 
@@ -36,7 +36,7 @@ def cancel(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | 
     sessions.take_over(connection, record.id, "", who)
     connection.delete(keys.lease(record.id))
     runs.withdraw(connection, record.queue, record.id)
-    names |= _stop(connection, record.id)
+    names |= _stop(connection, record)
     remove(connection, record, names, key=key, client=not told)
 
 
@@ -49,54 +49,27 @@ def remove(
     """
     found = sorted(names)
     _remove_results(connection, record, found, key)
-    runs.remove_session(connection, record.id, found)
+    runs.remove_session(connection, record.queue, record.id, found)
     sessions.forget(connection, record.id, client=client)
 
 
-def running(connection: redis.Redis, session: str) -> dict[str, tuple[str, str]]:
-    """Return slot and job id of the runs of a session that are being simulated."""
-    hearing = _Hearing(connection, session)
-    hearing.catch_up()
-    return hearing.running
-
-
-def _stop(connection: redis.Redis, session: str) -> set[str]:
+def _stop(connection: redis.Redis, record: SessionRecord) -> set[str]:
     """Stop what runs, and wait until it has; return the names of all runs that anything was heard of."""
-    hearing = _Hearing(connection, session)
-    hearing.catch_up()
-    runs.stop(connection, hearing.running.values())
+    running = _running(connection, record)
+    runs.stop(connection, ((slot, job_id) for job_id, slot in running.items()))
+    reader, names = events.EventReader(connection, record.id), set()
     deadline = time.monotonic() + _STOPPING
-    while hearing.running and time.monotonic() < deadline:
-        hearing.listen(_BLOCK)
-    return hearing.names
+    while True:
+        came = list(reader.read(_BLOCK))
+        names |= {event.run for event in came}
+        if not came and (time.monotonic() >= deadline or not _running(connection, record)):
+            return names
 
 
-class _Hearing:
-    """What the events of a session tell of its runs."""
-
-    def __init__(self, connection: redis.Redis, session: str) -> None:
-        self._reader = events.EventReader(connection, session)
-        self._session = session
-        #: By run: slot and job id.
-        self.running: dict[str, tuple[str, str]] = {}
-        #: All runs that anything was heard of.
-        self.names: set[str] = set()
-
-    def catch_up(self) -> None:
-        """Take in all events that have come until now."""
-        while self.listen(0.001):
-            pass
-
-    def listen(self, timeout: float) -> bool:
-        """Take in what has come; return whether there was anything."""
-        came = list(self._reader.read(timeout))
-        for event in came:
-            self.names.add(event.run)
-            if event.kind == events.STARTED:
-                self.running[event.run] = event.slot, f"{self._session}-{event.run}-{event.attempt}"
-            elif event.kind in {events.FINISHED, events.REQUEUED}:
-                self.running.pop(event.run, None)
-        return bool(came)
+def _running(connection: redis.Redis, record: SessionRecord) -> dict[str, str]:
+    """Return the jobs of a session that were taken, and the slots that have them."""
+    taken = pending.taken(connection, record.queue)
+    return {job_id: slot for job_id, slot in taken.items() if job_id.startswith(f"{record.id}-")}
 
 
 def _remove_results(

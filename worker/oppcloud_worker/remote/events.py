@@ -49,17 +49,21 @@ class Event:
     #: Seconds that the simulation took, and that the slot was busy with it.
     wall_time: float = 0.0
     busy_time: float = 0.0
+    #: Bytes of memory of the whole process tree (FINISHED).
+    peak_memory: int = 0
     #: Earlier attempts that count against the retries, this one included (REQUEUED).
     losses: int = 0
+    #: Bytes of memory that are set aside for the next attempt (REQUEUED).
+    needs_memory: int = 0
     #: When it came into the stream: seconds since 1970 by the clock of Redis. The reader knows.
     time: float = 0.0
 
 
-def add(pipeline: Pipeline, session: str, event: Event) -> None:
-    """Append `event` to the session's stream, as part of `pipeline`."""
+def add(pipeline: Pipeline, session: str, event: Event, *, kept: int = keys.SESSION_DATA) -> None:
+    """Append `event` to the session's stream, as part of `pipeline`; it stays for `kept` seconds."""
     key = keys.events(session)
     pipeline.xadd(key, {"event": json.dumps(encode(event), separators=(",", ":"))})
-    pipeline.expire(key, keys.SESSION_DATA)
+    pipeline.expire(key, kept)
 
 
 class EventReader:

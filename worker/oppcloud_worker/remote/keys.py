@@ -2,6 +2,13 @@
 
 oppcloud:slots:<queue>                   set of the names of the slots that serve a queue
 oppcloud:slot:<name>                     what a slot is, as JSON; its presence is the slot's lease
+oppcloud:bell:<slot>                     list that an idle slot waits for an entry of
+oppcloud:duty:<queue>                    which slot looks after dead ones for the next seconds
+oppcloud:waiting:<queue>                 the sessions that have runs waiting (this and what follows: see queue.lua)
+oppcloud:taken:<queue>                   the jobs that were taken and have not ended
+oppcloud:idle:<queue>                    the slots that wait for their bell
+oppcloud:turn:<queue>                    a number that grows
+oppcloud:<session>:waiting:<queue>...    the runs of a session that wait
 oppcloud:sessions                        set of the ids of sessions
 oppcloud:session:<session>               who, where, since when: sealed JSON
 oppcloud:session:<session>:runs          what the session is to run: sealed, compressed JSON
@@ -31,6 +38,8 @@ SLOT_LEASE = 10
 SESSION_LEASE = 18
 #: Leases are renewed, and those of others looked at, after so many seconds: a dead slot is found within 15 seconds.
 RENEW = 3
+#: An idle slot looks for runs after so many seconds without its bell: for the one in a million that was rung in vain.
+LOOK = 5
 #: Outcomes, events and fences of a session that nobody cleaned up: a day.
 SESSION_DATA = 24 * 3600
 #: Result files that nobody fetched: an hour.
@@ -55,6 +64,32 @@ def slots(queue: str) -> str:
 def slot(name: str) -> str:
     """Return the key of a slot's lease."""
     return f"oppcloud:slot:{name}"
+
+
+def bell(slot: str) -> str:
+    """Return the key of the list that an idle slot waits at."""
+    return f"oppcloud:bell:{slot}"
+
+
+def duty(queue: str) -> str:
+    """Return the key that makes one slot look after the others."""
+    return f"oppcloud:duty:{queue}"
+
+
+def taken(queue: str) -> str:
+    """Return the key of what was taken from `queue`."""
+    return f"oppcloud:taken:{queue}"
+
+
+def pending(queue: str) -> tuple[str, ...]:
+    """Return the keys that `queue.lua` is given, in its order; the last one is RQ's."""
+    return (
+        f"oppcloud:waiting:{queue}",
+        taken(queue),
+        f"oppcloud:idle:{queue}",
+        f"oppcloud:turn:{queue}",
+        f"rq:queue:{queue}",
+    )
 
 
 def record(session: str) -> str:

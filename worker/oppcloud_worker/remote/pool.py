@@ -83,7 +83,7 @@ class Pool:
     """The slots of one worker."""
 
     settings: PoolSettings
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}")
+    name: str = field(default_factory=lambda: f"{machine.name()}-{os.getpid()}-{os.urandom(3).hex()}")
     _slots: list[_Slot] = field(default_factory=list)
     _started: int = 0
     _failures: int = 0
@@ -206,7 +206,7 @@ class Pool:
                 slot.ready, self._failures = True, 0
                 self._last_work = time.monotonic()
                 # Now that the slots are at work there is time for what handing back a run will need.
-                from . import runs  # noqa: F401, PLC0415
+                from . import rescue  # noqa: F401, PLC0415
             else:
                 _log.error("slot %s: %s", slot.name, message.get("failed", message))
         return bool(data)
@@ -230,7 +230,7 @@ class Pool:
     def _hand_back(self, slot: _Slot, why: str) -> None:
         from redis import RedisError  # noqa: PLC0415  # late, see above
 
-        from . import presence, runs  # noqa: PLC0415
+        from . import presence, rescue, runs  # noqa: PLC0415
         from .connection import connect  # noqa: PLC0415
 
         try:
@@ -241,6 +241,8 @@ class Pool:
             if slot.ticket is not None:
                 outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=socket.gethostname())
                 runs.settle(connection, slot.ticket, outcome, key=self.settings.key, slot=slot.name)
+            # What it had taken and not yet told.
+            rescue.hand_back_of(connection, self.settings.queue, slot.name, why, key=self.settings.key)
             connection.close()
         except RedisError as error:
             # Whoever wants the outcome notices when the slot's lease ends.

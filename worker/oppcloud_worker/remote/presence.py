@@ -11,7 +11,7 @@ from oppcloud_worker.checking import printable
 from oppcloud_worker.messages import PROTOCOL
 from oppcloud_worker.wire import MessageError, decode, encode
 
-from . import keys
+from . import keys, pending
 from .connection import as_text
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def announce(pipeline: Pipeline, queue: str, info: SlotInfo) -> None:
 
 def withdraw(pipeline: Pipeline, queue: str, name: str) -> None:
     """Take the announcement back at once: the slot ends, or was found dead."""
+    pending.leave(pipeline, queue, [name])
     pipeline.delete(keys.slot(name))
     pipeline.srem(keys.slots(queue), name)
 
@@ -78,5 +79,8 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
             # A slot of another version may tell other things about itself; that it is there is what counts.
             found[name] = SlotInfo(name=name, worker="", host="", pid=0, protocol=0, version="unknown")
     if gone:
-        connection.srem(keys.slots(queue), *gone)
+        pipeline = connection.pipeline()
+        pipeline.srem(keys.slots(queue), *gone)
+        pending.leave(pipeline, queue, gone)
+        pipeline.execute()
     return found

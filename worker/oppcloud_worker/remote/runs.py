@@ -1,8 +1,9 @@
 """The runs of sessions in Redis: queued as RQ jobs, settled exactly once.
 
 Both ends use this module: the client queues runs, slots settle them, and whoever finds that a slot has died (its
-supervisor at once, a client when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
-their state is never asked. The outcome under our own key is the truth: the first one written stays.
+supervisor at once, others when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
+their state is never asked, and which one comes next is not its choice (see `pending`). The outcome under our own key
+is the truth: the first one written stays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rq import Queue
-from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
 from oppcloud_worker.checking import checked, printable
@@ -21,7 +21,7 @@ from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.signing import ForgedError, seal, sign_ticket, unseal
 from oppcloud_worker.wire import MessageError
 
-from . import events, keys
+from . import events, keys, pending, presence
 from .connection import as_bytes, as_text
 from .events import Event
 
@@ -54,10 +54,26 @@ def rq_queue(connection: redis.Redis, name: str) -> Queue:
 
 
 def enqueue(connection: redis.Redis, tickets: Sequence[Ticket], *, key: ClusterKey | None) -> None:
-    """Queue `tickets`, all for the same queue, in their order, signed with `key`."""
+    """Queue `tickets`, all for the same queue, signed with `key`."""
     for start in range(0, len(tickets), _CHUNK):
-        chunk = tickets[start : start + _CHUNK]
-        rq_queue(connection, chunk[0].queue).enqueue_many([_job(ticket, key) for ticket in chunk])
+        pipeline = connection.pipeline()
+        _queue(pipeline, connection, tickets[start : start + _CHUNK], key)
+        pipeline.execute()
+
+
+def _queue(
+    pipeline: Pipeline,
+    connection: redis.Redis,
+    tickets: Sequence[Ticket],
+    key: ClusterKey | None,
+    *,
+    at_front: bool = False,
+) -> None:
+    """Queue `tickets` as part of `pipeline`: as RQ's jobs, for its tools, and where slots take them from."""
+    name = tickets[0].queue
+    jobs = [_job(ticket, key, at_front=at_front) for ticket in tickets]
+    rq_queue(connection, name).enqueue_many(jobs, pipeline=pipeline)
+    pending.offer(pipeline, name, tickets, at_front=at_front)
 
 
 def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> EnqueueData:
@@ -66,7 +82,7 @@ def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> E
         JOB_FUNCTION,
         args=(sign_ticket(ticket.to_json(), key),),
         timeout=_NO_TIMEOUT,
-        ttl=keys.SESSION_DATA,
+        ttl=keys.kept(ticket.deadline),
         result_ttl=keys.RESULT_FILES,
         failure_ttl=keys.SESSION_DATA,
         description=ticket.request.name,
@@ -80,7 +96,8 @@ def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> bool:
     pipeline = connection.pipeline(transaction=False)
     pipeline.exists(keys.lease(ticket.session))
     pipeline.exists(keys.outcome(ticket.session, ticket.run))
-    events.add(pipeline, ticket.session, Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot))
+    started = Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot)
+    events.add(pipeline, ticket.session, started, kept=keys.kept(ticket.deadline))
     leased, settled, *_ = pipeline.execute()
     return bool(leased) and not settled
 
@@ -101,9 +118,21 @@ def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the ev
     May be called by several for the same attempt; only the first has an effect.
     """
     if outcome.cause.retries > ticket.losses:
-        hand_back(connection, ticket, outcome.cause, outcome.message, key=key, slot=slot, counts=True)
+        message, memory = outcome.message, None
+        if outcome.cause is Cause.OUT_OF_MEMORY:
+            memory = _more_memory(connection, ticket, outcome)
+            message += f"; {memory / 2**30:.3g} GiB are set aside for it now"
+        hand_back(connection, ticket, outcome.cause, message, key=key, slot=slot, counts=True, memory=memory)
     else:
         _publish(connection, ticket, outcome, key=key, slot=slot, busy_time=busy_time)
+
+
+def _more_memory(connection: redis.Redis, ticket: Ticket, outcome: RunOutcome) -> int:
+    """Return the bytes that a run needs which was out of memory: twice as many, but not more than any worker has."""
+    doubled = 2 * max(ticket.needs.memory, outcome.peak_memory)
+    slots = presence.present(connection, ticket.queue).values()
+    largest = max((slot.memory for slot in slots if ticket.needs.image in {"", slot.image}), default=0)
+    return min(doubled, largest) if largest else doubled
 
 
 def hand_back(  # noqa: PLR0913  # all of it stands in the event
@@ -115,9 +144,13 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
     key: ClusterKey | None,
     slot: str = "",
     counts: bool,
+    memory: int | None = None,
 ) -> None:
-    """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome."""
-    following = ticket.again(counts=counts)
+    """Queue the next attempt, in front of the others, unless somebody already has or nobody wants the outcome.
+
+    `memory` is what it needs then, None for the same as before.
+    """
+    following = ticket.again(counts=counts, memory=memory)
     fences, fence = keys.attempts(ticket.session), f"{ticket.run}-{following.attempt}"
     event = Event(
         kind=events.REQUEUED,
@@ -127,18 +160,20 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
         cause=cause.name,
         message=message,
         losses=following.losses,
+        needs_memory=following.needs.memory,
     )
 
     def queue_once(pipeline: Pipeline) -> None:
         # The fence falls together with the new job: whoever dies in between has done nothing.
         taken, leased = pipeline.hexists(fences, fence), pipeline.exists(keys.lease(ticket.session))
         pipeline.multi()
+        pending.release(pipeline, ticket.queue, ticket.job_id)
         if taken or not leased:
             return
         pipeline.hset(fences, fence, slot)
-        pipeline.expire(fences, keys.SESSION_DATA)
-        rq_queue(connection, ticket.queue).enqueue_many([_job(following, key, at_front=True)], pipeline=pipeline)
-        events.add(pipeline, ticket.session, event)
+        pipeline.expire(fences, keys.kept(ticket.deadline))
+        _queue(pipeline, connection, [following], key, at_front=True)
+        events.add(pipeline, ticket.session, event, kept=keys.kept(ticket.deadline))
 
     connection.transaction(queue_once, fences)
 
@@ -172,11 +207,14 @@ def _publish(  # noqa: PLR0913  # all of it stands in the event
         cause=outcome.cause.name,
         wall_time=outcome.wall_time,
         busy_time=busy_time,
+        peak_memory=outcome.peak_memory,
     )
     pipeline = connection.pipeline(transaction=True)
     sealed = seal(zlib.compress(data, 1), key, session=ticket.session, run=ticket.run)
-    pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=keys.SESSION_DATA)
-    events.add(pipeline, ticket.session, event)
+    kept = keys.kept(ticket.deadline)
+    pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=kept)
+    events.add(pipeline, ticket.session, event, kept=kept)
+    pending.release(pipeline, ticket.queue, ticket.job_id)
     pipeline.execute()
 
 
@@ -240,6 +278,9 @@ def _queued(connection: redis.Redis, queue: Queue) -> list[str]:
 def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
     """Take all jobs of `session` out of the queue; return how many there were."""
     jobs = rq_queue(connection, queue)
+    pipeline = connection.pipeline()
+    pending.withdraw(pipeline, queue, session)
+    pipeline.execute()
     ours = [job_id for job_id in _queued(connection, jobs) if job_id.startswith(f"{session}-")]
     for start in range(0, len(ours), _CHUNK):
         pipeline = connection.pipeline(transaction=False)
@@ -249,11 +290,6 @@ def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
             pipeline.delete(Job.key_for(job_id))
         pipeline.execute()
     return len(ours)
-
-
-def forget_popped(connection: redis.Redis, queue: str, job_id: str) -> None:
-    """Remove a job whose slot died between taking it and starting it from where RQ keeps it meanwhile."""
-    connection.lrem(IntermediateQueue.get_intermediate_queue_key(rq_queue(connection, queue).key), 1, job_id)
 
 
 def become_submitter(connection: redis.Redis, session: str) -> bool:
@@ -274,8 +310,9 @@ def stop(connection: redis.Redis, running: Iterable[tuple[str, str]]) -> None:
     pipeline.execute()
 
 
-def remove_session(connection: redis.Redis, session: str, runs: Iterable[str]) -> None:
+def remove_session(connection: redis.Redis, queue: str, session: str, runs: Iterable[str]) -> None:
     """Remove all keys of a session that has ended."""
+    pending.forget(connection, queue, session)
     names = [key(session) for key in (keys.lease, keys.submitter, keys.events, keys.attempts)]
     names += [keys.outcome(session, run) for run in runs]
     for start in range(0, len(names), _CHUNK):

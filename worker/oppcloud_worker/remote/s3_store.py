@@ -63,19 +63,22 @@ class S3Address:
     encryption: str = "AES256"
     #: The key for "aws:kms"; "" for the one of the account.
     kms_key: str = ""
+    #: The region of the bucket; "" for the one that Amazon's own settings name.
+    region: str = ""
 
     @classmethod
     def parse(cls, url: str) -> S3Address:
-        """Read `s3://bucket/prefix?sse=aws:kms&kms_key=ID`; raise `StoreAddressError`."""
+        """Read `s3://bucket/prefix?sse=aws:kms&kms_key=ID&region=R`; raise `StoreAddressError`."""
         parts = urlsplit(url)
         query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc:
             raise StoreAddressError(f"s3://BUCKET/PREFIX was expected, found {url!r:.100}")
-        unknown = query.keys() - {"sse", "kms_key"}
+        unknown = query.keys() - {"sse", "kms_key", "region"}
         encryption = query.get("sse", "AES256")
         if unknown or encryption not in {"AES256", "aws:kms", "none"}:
             raise StoreAddressError(
-                f"{url!r:.100}: known are the parameters sse=AES256 (the default), sse=aws:kms, sse=none and kms_key=ID"
+                f"{url!r:.100}: known are the parameters sse=AES256 (the default), sse=aws:kms, sse=none, kms_key=ID "
+                "and region=REGION"
             )
         prefix = parts.path.strip("/")
         return cls(
@@ -83,6 +86,7 @@ class S3Address:
             prefix=f"{prefix}/" if prefix else "",
             encryption=encryption,
             kms_key=query.get("kms_key", ""),
+            region=query.get("region", ""),
         )
 
     @property
@@ -106,6 +110,11 @@ class S3Store:
         """Return where it is, for people."""
         return f"s3://{self._address.bucket}/{self._prefix}"
 
+    @property
+    def client(self) -> Any:
+        """boto3's client for the region of the bucket; raise `ContentError` where there is none."""
+        return _client(self._address.region)
+
     def _key(self, digest: str) -> str:
         return self._prefix + check_digest(digest)
 
@@ -113,8 +122,8 @@ class S3Store:
         """Tell whether the store holds `digest`."""
         with _explained(self, digest):
             try:
-                _client().head_object(Bucket=self._address.bucket, Key=self._key(digest))
-            except _client().exceptions.ClientError as error:
+                self.client.head_object(Bucket=self._address.bucket, Key=self._key(digest))
+            except self.client.exceptions.ClientError as error:
                 if _code(error) in _MISSING:
                     return False
                 raise
@@ -122,7 +131,8 @@ class S3Store:
 
     def lacking(self, digests: Sequence[str]) -> set[str]:
         """Return those of `digests` that the store lacks."""
-        _client()
+        # Made here, and not by several threads at once.
+        _ = self.client
         with ThreadPoolExecutor(_THREADS) as pool:
             found = pool.map(self.has, digests)
             return {digest for digest, there in zip(digests, found, strict=True) if not there}
@@ -133,7 +143,7 @@ class S3Store:
             pack(digest, source, size, packed)
             packed.seek(0)
             with _explained(self, digest):
-                _client().upload_fileobj(
+                self.client.upload_fileobj(
                     packed, self._address.bucket, self._key(digest), ExtraArgs=self._address.arguments
                 )
 
@@ -141,7 +151,7 @@ class S3Store:
         """Write the content of `digest` to `target`, which verifies it."""
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as packed:
             with _explained(self, digest):
-                _client().download_fileobj(self._address.bucket, self._key(digest), packed)
+                self.client.download_fileobj(self._address.bucket, self._key(digest), packed)
             packed.seek(0)
             unpack(digest, iter(functools.partial(packed.read, BLOCK), b""), target, where=str(self))
 
@@ -150,14 +160,14 @@ class S3Store:
         names = [{"Key": self._key(digest)} for digest in digests]
         for start in range(0, len(names), _CHUNK):
             with _explained(self, ""):
-                _client().delete_objects(
+                self.client.delete_objects(
                     Bucket=self._address.bucket, Delete={"Objects": names[start : start + _CHUNK], "Quiet": True}
                 )
 
 
 @functools.cache
-def _client() -> Any:
-    """Return the one client of this process; it may be used by any number of threads."""
+def _client(region: str) -> Any:
+    """Return the one client of this process for a region; it may be used by any number of threads."""
     try:
         import boto3  # noqa: PLC0415  # late, see above
         from botocore.config import Config  # noqa: PLC0415
@@ -172,7 +182,7 @@ def _client() -> Any:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
     try:
-        return boto3.session.Session().client("s3", config=configuration)
+        return boto3.session.Session(region_name=region or None).client("s3", config=configuration)
     except BotoCoreError as error:
         raise ContentError(f"S3 cannot be used: {error}") from error
 
@@ -185,7 +195,7 @@ def _code(error: Any) -> str:
 @contextlib.contextmanager
 def _explained(store: S3Store, digest: str) -> Iterator[None]:
     """Turn the errors of boto3 into `ContentError`, with advice."""
-    client = _client()
+    client = store.client
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 

@@ -5,8 +5,8 @@ as one line of JSON on standard input. That input then stays open: when it close
 slot goes, too. On standard output the slot tells the supervisor what it does, one JSON object per line, so that the
 supervisor can hand its run back should it be killed.
 
-The slot is an RQ worker on one queue (with several, RQ loses jobs) that runs its jobs in its own process: what runs
-long is the simulation, and that is a process tree of its own under a guardian already.
+The slot is an RQ worker that runs its jobs in its own process: what runs long is the simulation, and that is a process
+tree of its own under a guardian already. Which job it runs next, `pending` says, not RQ.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import redis
-from rq.exceptions import StopRequested
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
-from rq.worker import SimpleWorker
+from rq.worker import SimpleWorker, WorkerStatus
 
-from oppcloud_worker import health
+from oppcloud_worker import health, machine
 from oppcloud_worker import job as job_function
 from oppcloud_worker.account import find_account
 from oppcloud_worker.address import redacted
@@ -44,7 +44,7 @@ from oppcloud_worker.store import ContentError
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
-from . import keys, presence, runs
+from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect
 from .results import store_results
 from .stores import content_store, result_limits, result_store
@@ -73,6 +73,9 @@ _UNWANTED = 3
 
 #: Seconds that a client may need to send content that a store has lost.
 _SENT_AGAIN = 3.0
+
+#: Seconds between two tries when Redis is away for longer than the connection bridges.
+_AWAY = 1.0
 
 #: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
 _RQ_WORKER_TTL = 60
@@ -140,7 +143,7 @@ class Slot(SimpleWorker):
         self.info = presence.SlotInfo(
             name=settings.name,
             worker=settings.worker,
-            host=self.hostname or "",
+            host=machine.name(),
             pid=os.getpid(),
             image=settings.image,
             system=settings.system,
@@ -163,6 +166,8 @@ class Slot(SimpleWorker):
         self._ending = ""
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
         self._ended = threading.Event()
+        #: The job that was taken last, "" before the first.
+        self._taken = ""
 
     # What the job function asks for (`job.Host`).
 
@@ -240,6 +245,39 @@ class Slot(SimpleWorker):
             pipeline.execute()
             super().teardown()  # type: ignore[no-untyped-call]
 
+    def dequeue_job_and_maintain_ttl(
+        self,
+        timeout: int | None,  # noqa: ARG002  # RQ's signature
+        max_idle_time: int | None = None,  # noqa: ARG002
+    ) -> tuple[Job, Queue]:
+        """Wait for a run as long as it takes, and take it; not as RQ would, in the order of its list."""
+        self.set_state(WorkerStatus.IDLE)
+        while True:
+            try:
+                self.heartbeat()
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                job = self._take()
+                if job is not None:
+                    return job, self.queues[0]
+            except LOST as error:  # noqa: PERF203  # the next time may be better
+                _log.warning("slot %s: the queue is away: %s", self.name, error)
+                self._ended.wait(_AWAY)
+
+    def _take(self) -> Job | None:
+        """Return the job to run next; None after a while without one."""
+        job_id = pending.take(self.connection, self._queue_name, self.info, done=self._taken)
+        if job_id is None:
+            self._taken = ""
+            pending.wait(self.connection, self.name)
+            return None
+        self._taken = job_id
+        try:
+            return self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        except NoSuchJobError:
+            # Withdrawn, or lost by Redis: whoever wants it will miss it.
+            return None
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Renew what RQ knows of this worker; not five times per job, as RQ would, but after some seconds."""
         now = time.monotonic()
@@ -302,7 +340,7 @@ class Slot(SimpleWorker):
         try:
             while not self._ended.wait(0.05):
                 for client in self._side.client_list(_type="normal"):
-                    if client["name"] == self.name and client["cmd"] == "blmove":
+                    if client["name"] == self.name and client["cmd"] == "blpop":
                         self._side.client_unblock(int(client["id"]))
         except redis.RedisError:
             # No Redis, no job to lose.
@@ -325,17 +363,18 @@ class Slot(SimpleWorker):
         ticket = self._ticket
         pipeline = self._side.pipeline()
         presence.announce(pipeline, self._queue_name, self.info)
-        if ticket is None:
-            pipeline.execute()
-            health.note(self.scratch)
-            return True
-        pipeline.exists(keys.lease(ticket.session))
-        wanted = bool(pipeline.execute()[-1])
+        rescue.ask_for_duty(pipeline, self._queue_name, self.name)
+        pipeline.exists(keys.slot(self.name) if ticket is None else keys.lease(ticket.session))
+        *_, on_duty, wanted = pipeline.execute()
         health.note(self.scratch)
+        if on_duty:
+            rescue.look_after_others(self._side, self._queue_name, key=self.cluster_key)
+        if ticket is None:
+            return True
         execution: Execution | None = next(iter(self.executions.values()), None)
         if execution is not None and execution._job is not None:  # noqa: SLF001  # it would be fetched anew otherwise
             self.maintain_heartbeats(execution._job, execution)  # noqa: SLF001
-        return wanted or ticket is not self._ticket
+        return bool(wanted) or ticket is not self._ticket
 
     def _renew(self) -> None:
         """Renew the leases until the slot ends (in a thread of its own); stop a run that nobody wants any more."""

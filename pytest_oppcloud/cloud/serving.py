@@ -1,0 +1,48 @@
+"""Whether there is a worker for a run, and what people are told where there is none. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.messages import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from oppcloud_worker.remote.presence import SlotInfo
+    from oppcloud_worker.ticket import Needs
+
+#: Kinds of workers that a message tells of.
+_KINDS = 3
+
+
+def can_serve(needs: Needs, slots: Iterable[SlotInfo]) -> bool:
+    """Tell whether any of `slots` can take a run with these needs, now or when others have ended."""
+    return any(slot.protocol == PROTOCOL and needs.met_by(memory=slot.memory, image=slot.image) for slot in slots)
+
+
+def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
+    """Return what such a run needs and what the workers have, as the end of a sentence."""
+    workers = {slot.worker or slot.name: slot for slot in slots}.values()
+    others = sorted({slot.version for slot in workers if slot.protocol != PROTOCOL})
+    if len(workers) == sum(slot.protocol != PROTOCOL for slot in workers):
+        return f"its workers are of another version ({', '.join(others)})"
+    wanted = [
+        f"{gibibytes(needs.memory)} of memory (as last time, or as needs.memory in oppcloud.toml says)"
+        if needs.memory
+        else "",
+        f"the image {needs.image}" if needs.image else "",
+    ]
+    kinds = Counter(
+        f"{gibibytes(slot.memory)} and {f'the image {slot.image}' if slot.image else 'no image'}" for slot in workers
+    )
+    found = [f"{count} with {kind}" for kind, count in kinds.most_common(_KINDS)]
+    if len(kinds) > _KINDS:
+        found.append("others")
+    return f"it needs {' and '.join(part for part in wanted if part)}, and the workers are {', '.join(found)}"
+
+
+def gibibytes(size: int) -> str:
+    """Return a figure of memory for people."""
+    return f"{size / 2**30:.3g} GiB"

@@ -1,0 +1,303 @@
+"""Who is served next: the rules of the queue in a real Redis, and real workers that keep them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from oppcloud_worker.messages import Cause, RunOutcome, RunRequest
+from oppcloud_worker.remote import keys, pending, presence, runs
+from oppcloud_worker.remote.presence import SlotInfo
+from oppcloud_worker.ticket import Needs, Ticket
+
+from pytest_oppcloud.cloud import experience
+from pytest_oppcloud.cloud.executor import Submission, fixed_name
+from pytest_oppcloud.cloud.expectation import Seen
+
+from .conftest import KEY, shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from .conftest import Client, Processes, Project, Server, Workers
+
+Script = Callable[..., RunRequest]
+WaitFor = Callable[[Callable[[], object], float, str], None]
+
+GIB = 2**30
+
+
+@dataclass
+class Desk:
+    """Slots and sessions without processes: what they say to the queue, and what it answers."""
+
+    connection: redis.Redis
+    #: The last job of each slot, as a slot remembers it.
+    last: dict[str, str] = field(default_factory=dict)
+
+    def offer(self, session: str, *names: str, **values: object) -> None:
+        """Have runs of `session` wait."""
+        self.connection.set(keys.lease(session), b"1")
+        tickets = [
+            Ticket(session=session, run=name, queue="oppcloud", request=shell(""), **values)  # type: ignore[arg-type]
+            for name in names
+        ]
+        runs.enqueue(self.connection, tickets, key=KEY)
+
+    def take(self, slot: str = "w-1", memory: int = 0, image: str = "") -> str | None:
+        """Have an idle slot of a worker ask for its next run; return session and name of it."""
+        info = SlotInfo(name=slot, worker=slot[:-2], host="", pid=1, memory=memory, image=image)
+        pipeline = self.connection.pipeline()
+        presence.announce(pipeline, "oppcloud", info)
+        pipeline.execute()
+        job_id = pending.take(self.connection, "oppcloud", info, done=self.last.pop(slot, ""))
+        if job_id is None:
+            return None
+        self.last[slot] = job_id
+        return " ".join(job_id.split("-")[:2])
+
+    def take_all(self, slot: str = "w-1", **values: object) -> list[str]:
+        """Have one slot run everything; return it in order."""
+        found = []
+        while (run := self.take(slot, **values)) is not None:  # type: ignore[arg-type]
+            found.append(run)
+        return found
+
+    def rung(self, slot: str) -> bool:
+        """Tell whether the bell of `slot` was rung."""
+        return bool(self.connection.exists(keys.bell(slot)))
+
+
+@pytest.fixture
+def desk(server: Server) -> Iterator[Desk]:
+    yield Desk(server.connection)
+    # RQ's list is in step with what waits.
+    listed = server.connection.lrange("rq:queue:oppcloud", 0, -1)
+    classes = server.connection.scan_iter("oppcloud:*:waiting:oppcloud:*")
+    assert sorted(listed) == sorted(job_id for key in classes for job_id in server.connection.zrange(key, 0, -1))
+
+
+def test_the_longest_run_comes_first_and_the_first_come_among_equals(desk: Desk) -> None:
+    desk.offer("s", "short", "next", expected=1.0)
+    desk.offer("s", "long", expected=100.0)
+    desk.offer("s", "unknown")
+
+    assert desk.take_all() == ["s long", "s short", "s next", "s unknown"]
+
+
+def test_what_is_handed_back_comes_before_all_others(desk: Desk) -> None:
+    desk.offer("s", "short", expected=1.0)
+    assert desk.take() == "s short"
+    desk.offer("s", "long", expected=100.0)
+    lost = Ticket(session="s", run="short", queue="oppcloud", request=shell(""), expected=1.0)
+    runs.settle(desk.connection, lost, RunOutcome(cause=Cause.WORKER_LOST), key=KEY)
+
+    assert pending.taken(desk.connection, "oppcloud") == {}
+    assert desk.take("w-2") == "s short"
+    assert pending.taken(desk.connection, "oppcloud") == {"s-short-2": "w-2"}
+
+
+def test_sessions_take_turns_whatever_their_size(desk: Desk) -> None:
+    desk.offer("large", *(f"r{index}" for index in range(100)), expected=50.0)
+    desk.offer("small", "a", "b")
+
+    # One slot alternates; of three, none of the sessions has more than one more than the other.
+    assert [desk.take()[:5] for _ in range(4)] == ["large", "small", "large", "small"]  # type: ignore[index]
+    assert desk.take() is not None
+    desk.offer("later", "a", "b")
+    assert desk.take("w-2") == "later a"
+    assert desk.take("w-3", memory=1) in {"large r3", "later b"}
+
+
+def test_a_session_of_higher_priority_is_served_first(desk: Desk) -> None:
+    desk.offer("first", "a", "b")
+    desk.offer("urgent", "a", "b", priority=5)
+    desk.offer("patient", "a", priority=-1)
+
+    assert desk.take_all() == ["urgent a", "urgent b", "first a", "first b", "patient a"]
+
+
+def test_memory_is_counted_over_all_slots_of_a_worker(desk: Desk) -> None:
+    desk.offer("s", "huge", expected=9.0, needs=Needs(memory=9 * GIB))
+    desk.offer("s", "large", "large2", expected=5.0, needs=Needs(memory=5 * GIB))
+    desk.offer("s", "small", expected=1.0)
+
+    assert desk.take("small-1", memory=8 * GIB) == "s large"
+    # What is left there is too little for the other large one, and the huge one would never fit.
+    assert desk.take("small-2", memory=8 * GIB) == "s small"
+    assert desk.take("small-3", memory=8 * GIB) is None
+    assert desk.take("big-1", memory=64 * GIB) == "s huge"
+    assert desk.take("small-1", memory=8 * GIB) == "s large2"
+
+
+def test_memory_that_is_free_again_wakes_the_slots_of_its_worker(desk: Desk) -> None:
+    desk.offer("s", "one", "two", needs=Needs(memory=6 * GIB))
+    assert desk.take("w-1", memory=8 * GIB) == "s one"
+    assert desk.take("w-2", memory=8 * GIB) is None
+    assert desk.take("v-1", memory=1 * GIB) is None
+    one = Ticket(session="s", run="one", queue="oppcloud", request=shell(""), needs=Needs(memory=6 * GIB))
+    runs.settle(desk.connection, one, RunOutcome(cause=Cause.COMPLETED), key=KEY)
+
+    assert (desk.rung("w-2"), desk.rung("v-1")) == (True, False)
+    assert desk.take("w-2", memory=8 * GIB) == "s two"
+
+
+def test_a_run_goes_to_the_image_that_it_needs(desk: Desk) -> None:
+    desk.offer("s", "inet", expected=5.0, needs=Needs(image="registry.example/inet:4.5"))
+    desk.offer("s", "any")
+
+    assert desk.take_all("plain-1") == ["s any"]
+    assert desk.take_all("other-1", image="registry.example/inet:4.4") == []
+    assert desk.take_all("inet-1", image="registry.example/inet:4.5") == ["s inet"]
+
+
+def test_as_many_slots_are_woken_as_there_are_new_runs(desk: Desk) -> None:
+    slots = [f"w-{index}" for index in range(5)]
+    for slot in slots:
+        assert desk.take(slot, memory=8 * GIB) is None
+    assert desk.take("inet-1", image="inet") is None
+    desk.offer("s", "one", "two")
+    rung = [slot for slot in [*slots, "inet-1"] if desk.rung(slot)]
+    assert len(rung) == 2
+
+    # One of them ends before it hears it: another takes its place.
+    pipeline = desk.connection.pipeline()
+    presence.withdraw(pipeline, "oppcloud", rung[0])
+    pipeline.execute()
+    assert len([slot for slot in [*slots, "inet-1"] if desk.rung(slot)]) == 2
+    # One that can take it is woken, not one that cannot; one that is dead is no longer there.
+    desk.connection.delete(*(keys.slot(slot) for slot in slots))
+    desk.offer("s", "three", needs=Needs(image="inet"))
+    desk.offer("s", "four", "five", "six")
+    assert desk.rung("inet-1")
+    assert len([slot for slot in slots if desk.rung(slot)]) <= 2
+
+
+def test_a_slot_that_was_not_told_is_given_the_same_run_again(desk: Desk) -> None:
+    desk.offer("s", "one", "two")
+    assert desk.take() == "s one"
+    # The answer never came: for the slot, nothing has happened.
+    desk.last.clear()
+
+    assert desk.take() == "s one"
+    assert desk.take() == "s two"
+
+
+def test_a_small_session_does_not_wait_for_a_large_one(
+    client: Client, make_client: Callable[..., Client], workers: Workers, script: Script
+) -> None:
+    client.submit(*(script("", name=f"large {index}") for index in range(400)))
+    workers.start(slots=2)
+    client.executor.arrived()
+    small = make_client()
+    requests = [script("echo done", name=f"small {index}") for index in range(10)]
+    small.submit(*requests)
+
+    assert [small.executor.result(request).stdout for request in requests] == ["done\n"] * 10
+    assert client.dispatcher.statistics.finished < 300
+
+
+def test_an_idle_worker_does_not_poll(
+    client: Client, workers: Workers, server: Server, script: Script, wait_for: WaitFor
+) -> None:
+    workers.start(slots=2)
+
+    seen: set[str] = set()
+
+    def sleep() -> bool:
+        """Tell whether each slot has said nothing for three seconds at a time; whoever polls never does."""
+        waiting = [entry for entry in server.connection.client_list() if entry["cmd"] == "blpop"]
+        seen.update(entry["name"] for entry in waiting if int(entry["idle"]) >= 3)
+        return len(seen) == 2
+
+    wait_for(sleep, 30, "both slots wait for their bell")
+    assert client.run(script("echo woken")).stdout == "woken\n"
+    seen.clear()
+    wait_for(sleep, 30, "both slots wait for their bell again")
+
+
+@pytest.mark.slow
+def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
+    server: Server, workers: Workers, processes: Processes, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    log = tmp_path / "log"
+    request = shell(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
+    # A session whose client is away for long.
+    server.connection.set(keys.lease("away"), b"1")
+    runs.enqueue(server.connection, [Ticket(session="away", run="r1", queue="oppcloud", request=request)], key=KEY)
+    workers.start()
+    wait_for(log.exists, 20, "the simulation runs")
+    for pid in processes.running("-m oppcloud_worker"):
+        os.kill(pid, signal.SIGKILL)
+    workers.start()
+
+    wait_for(lambda: runs.outcomes(server.connection, "away", ["r1"], key=KEY), 40, "an outcome")
+    outcome = runs.outcomes(server.connection, "away", ["r1"], key=KEY)["r1"]
+    assert (outcome.stdout, outcome.attempt) == ("survived\n", 2)
+    assert pending.taken(server.connection, "oppcloud") == {}
+
+
+def test_a_run_that_no_worker_fits_is_said_in_time(
+    make_client: Callable[..., Client], workers: Workers, script: Script
+) -> None:
+    client = make_client(patience=1.0)
+    workers.start("--memory", "2", OPPCLOUD_IMAGE="inet:4")
+    huge, foreign, small = (script("echo done", name=name) for name in ("huge", "foreign", "small"))
+    client.executor.submit(
+        [
+            Submission(request=huge, content=None, needs=Needs(memory=3 * GIB)),
+            Submission(request=foreign, content=None, needs=Needs(image="inet:5")),
+            Submission(request=small, content=None, needs=Needs(memory=2 * GIB, image="inet:4")),
+        ]
+    )
+
+    assert client.executor.result(small).stdout == "done\n"
+    for request, need in ((huge, "3 GiB of memory"), (foreign, "the image inet:5")):
+        outcome = client.executor.result(request)
+        assert outcome.cause is Cause.NO_WORKER
+        assert f"it needs {need}" in outcome.message
+        assert "1 with 2 GiB and the image inet:4" in outcome.message
+
+
+def test_a_run_out_of_memory_is_given_more(client: Client, workers: Workers, script: Script, tmp_path: Path) -> None:
+    workers.start("--memory", "3")
+    mark = tmp_path / "mark"
+    request = script(f"test -e {mark} || {{ touch {mark}; echo Cannot allocate memory >&2; exit 1; }}; echo survived")
+    client.executor.submit([Submission(request=request, content=None, needs=Needs(memory=GIB))])
+
+    assert client.executor.result(request).stdout == "survived\n"
+    assert "2 GiB are set aside for it now" in client.notices[0]
+    mark.unlink()
+    request = replace(request, name="larger")
+    client.executor.submit([Submission(request=request, content=None, needs=Needs(memory=2 * GIB))])
+    # No more than the worker has.
+    assert client.executor.result(request).attempt == 2
+    assert "3 GiB are set aside for it now" in client.notices[1]
+
+
+def test_a_session_begins_with_what_took_longest_last_time(project: Project) -> None:
+    project.write("[Config Some]\n**.value = ${v=1..4}\n")
+    project.record()
+    # With the cache that other tests do without.
+    project.pytester.makeini("[pytest]\n")
+    options = ("-v", "--oppcloud", "--oppcloud-workers=1", "--opp-config=Some")
+    first = project.run(*options)
+    first.assert_outcomes(passed=4)
+    (file,) = project.pytester.path.glob(f".pytest_cache/d/oppcloud/{experience.FILE_NAME}")
+    seen = experience.read(file)
+    assert len(seen) == 4
+    names = [line.split(" ")[0] for line in first.outlines if " PASSED " in line]
+    # As if they had taken so long: neither the order of the ini file nor the reverse of it.
+    order = sorted(names, key=lambda name: "3142".index(name[name.index("v=") + 2]))
+    experience.add(
+        file, {fixed_name(name): Seen(wall_time=9.0 - index, peak_memory=0) for index, name in enumerate(order)}
+    )
+
+    second = project.run(*options)
+    assert [line.split(" ")[0] for line in second.outlines if " PASSED " in line] == order

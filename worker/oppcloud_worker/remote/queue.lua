@@ -1,0 +1,238 @@
+-- The moves of the queue, each of them whole or not at all: `pending.py` calls them and says what for.
+--
+-- waiting  hash   session -> "priority turn": the sessions that have runs waiting
+--          set    oppcloud:<session>:waiting:<queue>: the classes of these runs, each "memory image"
+--          zset   oppcloud:<session>:waiting:<queue>:<class>: job ids, the one to be taken next first
+-- taken    hash   job id -> "slot memory": what was taken and has not ended
+-- idle     hash   slot -> "memory image": slots that found nothing and wait for their bell
+-- turn     number that grows with each run that comes or is taken
+-- list     RQ's own list of jobs, in step with the above for RQ's tools
+--
+-- A session whose runs lie here has its name in front of their ids, up to the first "-"; a worker has its name in front
+-- of those of its slots, up to the last one.
+
+local WAITING, TAKEN, IDLE, TURN, LIST = unpack(KEYS)
+local move, queue, lifetime = ARGV[1], ARGV[2], ARGV[3]
+
+-- A score holds tenths of seconds, longest first, and a turn for those that are equal.
+local TURNS = 2 ^ 24
+local FRONT = 2 ^ 28
+
+local function session_of(job) return string.match(job, '^[^-]*') end
+local function worker_of(slot) return string.match(slot, '^(.*)%-[^-]*$') or slot end
+local function classes_of(session) return 'oppcloud:' .. session .. ':waiting:' .. queue end
+local function bell_of(slot) return 'oppcloud:bell:' .. slot end
+
+local function pairs_of(key)
+  local flat, found = redis.call('HGETALL', key), {}
+  for index = 1, #flat, 2 do found[#found + 1] = { flat[index], flat[index + 1] } end
+  return found
+end
+
+-- Read "memory image".
+local function parts(class)
+  local memory, image = string.match(class, '^(%d+) (.*)$')
+  return tonumber(memory or '0'), image or ''
+end
+
+-- Return how many runs each session has under way, how much memory each worker has set aside, and each slot's job.
+local function under_way()
+  local running, used, job_of = {}, {}, {}
+  for _, entry in ipairs(pairs_of(TAKEN)) do
+    local job, session = entry[1], session_of(entry[1])
+    local slot, memory = string.match(entry[2], '^(%S+) (%d+)$')
+    if slot then
+      local worker = worker_of(slot)
+      running[session] = (running[session] or 0) + 1
+      used[worker] = (used[worker] or 0) + tonumber(memory)
+      job_of[slot] = job
+    end
+  end
+  return running, used, job_of
+end
+
+-- Tell whether a worker may take a run of `class`; one that does not know its memory may take any.
+local function fits(class, total, image, used)
+  local memory, wanted = parts(class)
+  return (wanted == '' or wanted == image) and (memory == 0 or total == 0 or (used or 0) + memory <= total)
+end
+
+-- Ring one idle slot for each of `classes`, as far as there are slots that fit: only those of `worker`, if it is given,
+-- and `most` of them.
+local function ring(classes, worker, most)
+  local idle, hopeless = {}, {}
+  for _, entry in ipairs(pairs_of(IDLE)) do
+    local slot, total, image = entry[1], parts(entry[2])
+    if redis.call('EXISTS', 'oppcloud:slot:' .. slot) == 0 then
+      redis.call('HDEL', IDLE, slot)
+    elseif not worker or worker_of(slot) == worker then
+      idle[#idle + 1] = { slot = slot, worker = worker_of(slot), total = total, image = image }
+    end
+  end
+  if #idle == 0 then return end
+  local _, used = under_way()
+  for _, class in ipairs(classes) do
+    if most == 0 then return end
+    local chosen
+    for index, slot in ipairs(hopeless[class] and {} or idle) do
+      if fits(class, slot.total, slot.image, used[slot.worker]) then
+        chosen = table.remove(idle, index)
+        break
+      end
+    end
+    if chosen then
+      most = most and most - 1
+      used[chosen.worker] = (used[chosen.worker] or 0) + parts(class)
+      redis.call('HDEL', IDLE, chosen.slot)
+      redis.call('LPUSH', bell_of(chosen.slot), '1')
+      redis.call('EXPIRE', bell_of(chosen.slot), lifetime)
+    else
+      hopeless[class] = true
+    end
+  end
+end
+
+-- Ring for what waits already.
+local function ring_for_waiting(worker, most)
+  local idle, classes = redis.call('HLEN', IDLE), {}
+  if idle == 0 then return end
+  for _, session in ipairs(redis.call('HKEYS', WAITING)) do
+    for _, class in ipairs(redis.call('SMEMBERS', classes_of(session))) do
+      local count = redis.call('ZCARD', classes_of(session) .. ':' .. class)
+      for _ = 1, math.min(count, idle) do classes[#classes + 1] = class end
+    end
+  end
+  ring(classes, worker, most)
+end
+
+-- Forget a class, or a session, that has no runs any more.
+local function tidy(session, class)
+  local classes = classes_of(session)
+  if redis.call('EXISTS', classes .. ':' .. class) == 0 then redis.call('SREM', classes, class) end
+  if redis.call('EXISTS', classes) == 0 then redis.call('HDEL', WAITING, session) end
+end
+
+local function release(job)
+  local slot, memory = string.match(redis.call('HGET', TAKEN, job) or '', '^(%S+) (%d+)$')
+  redis.call('HDEL', TAKEN, job)
+  -- Other slots of the worker may have waited for the memory.
+  if slot and memory ~= '0' then ring_for_waiting(worker_of(slot)) end
+end
+
+local moves = {}
+
+-- offer: have runs wait, and wake slots for them. Per run: job id, class, tenths of seconds, "1" for the front, priority.
+function moves.offer()
+  local classes = {}
+  for index = 4, #ARGV, 5 do
+    local job, class, expected, front, priority = unpack(ARGV, index, index + 4)
+    local session, turn = session_of(job), redis.call('INCR', TURN)
+    local key = classes_of(session)
+    local rank = front == '1' and FRONT or tonumber(expected)
+    redis.call('ZADD', key .. ':' .. class, string.format('%.0f', turn % TURNS - rank * TURNS), job)
+    redis.call('SADD', key, class)
+    redis.call('EXPIRE', key .. ':' .. class, lifetime)
+    redis.call('EXPIRE', key, lifetime)
+    local known = redis.call('HGET', WAITING, session)
+    if not known or string.match(known, '^%S+') ~= priority then
+      redis.call('HSET', WAITING, session, priority .. ' ' .. turn)
+    end
+    classes[#classes + 1] = class
+  end
+  ring(classes)
+end
+
+-- Return the sessions that have runs waiting: first those of higher priority, then those with fewer runs under way,
+-- then those whose last turn was longer ago.
+local function by_turn(running)
+  local sessions = {}
+  for _, entry in ipairs(pairs_of(WAITING)) do
+    local priority, turn = string.match(entry[2], '^(%S+) (%S+)$')
+    sessions[#sessions + 1] = {
+      name = entry[1], priority = tonumber(priority), turn = tonumber(turn), running = running[entry[1]] or 0,
+    }
+  end
+  table.sort(sessions, function(one, other)
+    if one.priority ~= other.priority then return one.priority > other.priority end
+    if one.running ~= other.running then return one.running < other.running end
+    return one.turn < other.turn
+  end)
+  return sessions
+end
+
+-- Return the first run of `session` that fits, and its class.
+local function first_of(session, total, image, used)
+  local classes = classes_of(session)
+  local job, best, of
+  for _, class in ipairs(redis.call('SMEMBERS', classes)) do
+    if fits(class, total, image, used) then
+      local first = redis.call('ZRANGE', classes .. ':' .. class, 0, 0, 'WITHSCORES')
+      if not first[1] then
+        tidy(session, class)
+      elseif not job or tonumber(first[2]) < best then
+        job, best, of = first[1], tonumber(first[2]), class
+      end
+    end
+  end
+  return job, of
+end
+
+-- take: give a slot its next run; without one, note that it waits. Slot, memory and image of its worker, and the job that
+-- it is done with.
+function moves.take()
+  local slot, total, image, done = ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
+  if done ~= '' then release(done) end
+  redis.call('HDEL', IDLE, slot)
+  redis.call('DEL', bell_of(slot))
+  local running, used, job_of = under_way()
+  -- A slot that asks has none under way: it was given this one, and never heard of it.
+  if job_of[slot] then return job_of[slot] end
+  for _, session in ipairs(by_turn(running)) do
+    local job, class = first_of(session.name, total, image, used[worker_of(slot)])
+    if job then
+      redis.call('HSET', WAITING, session.name, session.priority .. ' ' .. redis.call('INCR', TURN))
+      redis.call('ZREM', classes_of(session.name) .. ':' .. class, job)
+      tidy(session.name, class)
+      redis.call('LREM', LIST, 1, job)
+      local memory = parts(class)
+      redis.call('HSET', TAKEN, job, slot .. ' ' .. string.format('%.0f', memory))
+      return job
+    end
+    if redis.call('EXISTS', classes_of(session.name)) == 0 then redis.call('HDEL', WAITING, session.name) end
+  end
+  redis.call('HSET', IDLE, slot, ARGV[5] .. ' ' .. image)
+  return false
+end
+
+-- release: a run has ended, or goes back to those that wait.
+function moves.release()
+  release(ARGV[4])
+end
+
+-- leave: slots serve the queue no more; what they were woken for goes to others.
+function moves.leave()
+  for index = 4, #ARGV do
+    redis.call('HDEL', IDLE, ARGV[index])
+    if redis.call('DEL', bell_of(ARGV[index])) == 1 then ring_for_waiting(nil, 1) end
+  end
+end
+
+-- withdraw: a session no longer wants what waits. The list is the caller's to clear: to do it here would take too long.
+function moves.withdraw()
+  local classes = classes_of(ARGV[4])
+  for _, class in ipairs(redis.call('SMEMBERS', classes)) do redis.call('DEL', classes .. ':' .. class) end
+  redis.call('DEL', classes)
+  redis.call('HDEL', WAITING, ARGV[4])
+end
+
+-- jobs: all that a session has waiting.
+function moves.jobs()
+  local found = {}
+  for _, class in ipairs(redis.call('SMEMBERS', classes_of(ARGV[4]))) do
+    local members = redis.call('ZRANGE', classes_of(ARGV[4]) .. ':' .. class, 0, -1)
+    for _, job in ipairs(members) do found[#found + 1] = job end
+  end
+  return found
+end
+
+return moves[move]()

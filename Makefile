@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast image-test lint format bench fuzz clean
+.PHONY: help install demo test test-fast image-test lint format bench fuzz faults soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,9 +44,18 @@ image-test: $(VENV)/.installed  ## build the worker image and run campaigns in c
 bench: $(VENV)/.installed  ## measure the harness against bare plugins, xargs and the peers
 	$(BIN)/python bench/collection.py
 	$(BIN)/python bench/overhead.py
+	$(BIN)/python bench/scheduling.py
 
 fuzz: $(VENV)/.installed  ## expand 1,000 generated ini files here and with OMNeT++ (opp_run on the PATH), and compare
 	$(BIN)/python tests/property/compare_with_omnetpp.py --count 1000
+
+# The last line of the campaign is the last line of all.
+faults: $(VENV)/.installed  ## kill, cut, forge and damage for half an hour; the last line counts what was lost
+	OPPCLOUD_FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults
+	cd tests/faults && $(abspath $(BIN))/python -m faultkit.campaign --runs 1000
+
+soak: $(VENV)/.installed  ## 10,000 tiny runs over 4 workers: the memory of all parts stays flat
+	cd tests/faults && $(abspath $(BIN))/python -m faultkit.soak --runs 10000
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .oppcloud build dist

@@ -286,6 +286,27 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         "Without it only those of failed runs are fetched",
     )
     group.addoption(
+        "--oppcloud-progress",
+        choices=("auto", "live", "lines", "off"),
+        default="auto",
+        help="How to show what the workers do: lines that change on a terminal, a line now and then elsewhere, or "
+        "nothing\nDefault: auto, what fits",
+    )
+    group.addoption(
+        "--oppcloud-heartbeat",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="How long to wait between two lines that show progress (default: 30)",
+    )
+    group.addoption(
+        "--oppcloud-follow",
+        action="append",
+        default=[],
+        metavar="NODEID",
+        help="Show what this simulation prints, as it comes\nMay be given several times",
+    )
+    group.addoption(
         "--oppcloud-stack",
         default=None,
         metavar="NAME",

@@ -13,6 +13,7 @@ from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
 from oppcloud_worker.ticket import Needs
 
+from .progress import Board
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Order:
     model: str = "."
     #: Whether it is simulated anew in this session: whatever other processes send, this is for its own to send.
     again: bool = False
+    #: Whether what it prints is wanted as it comes.
+    followed: bool = False
     #: Which workers may take it.
     needs: Needs = field(default_factory=Needs)
     #: Seconds that it is expected to take.
@@ -69,6 +72,7 @@ class Flight:
     ticket: Ticket
     content: Content | None
     model: str = "."
+    followed: bool = False
     #: Whether only this process has it queued, and whether it has done so.
     again: bool = False
     sent: bool = False
@@ -107,6 +111,8 @@ class QueueAddress:
     priority: int = 0
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
+    #: Tells why no more may be run, "" as long as it may; asked where the session is owned.
+    objection: Callable[[], str] = field(default=lambda: "")
 
     @property
     def detaching(self) -> bool:
@@ -126,6 +132,8 @@ class Campaign:
     hold: Hold | None = None
     arrivals: queue.SimpleQueue[Arrival | Notice] = field(default_factory=queue.SimpleQueue)
     statistics: Statistics = field(default_factory=Statistics)
+    #: What people are shown meanwhile.
+    board: Board = field(default_factory=Board)
     #: By run; those that have no outcome yet.
     flights: dict[str, Flight] = field(default_factory=dict)
 
@@ -147,9 +155,17 @@ class Campaign:
         self.renew_lease()
         runs.settle(self.connection, flight.ticket, outcome, key=self.address.key, slot=flight.slot)
 
+    def hand_back(self, flight: Flight, cause: Cause, message: str) -> None:
+        """Queue the next attempt of a run; this one does not count against its retries."""
+        self.renew_lease()
+        runs.hand_back(
+            self.connection, flight.ticket, cause, message, key=self.address.key, slot=flight.slot, counts=False
+        )
+
     def arrive(self, run: str, outcome: RunOutcome) -> None:
         """End a run, unless it has ended before."""
         if self.flights.pop(run, None) is not None:
+            self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 
     def lose_all(self, cause: Cause, message: str) -> None:

@@ -19,8 +19,8 @@ from oppcloud_worker.remote.connection import LOST, connect
 from oppcloud_worker.remote.stores import result_store
 from oppcloud_worker.store import ContentError
 
+from .backlog import Backlog
 from .campaign import Campaign
-from .fleet import Demand
 from .holding import Hold, SessionTakenError
 from .listening import Listener
 from .sending import Sender
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pytest_oppcloud.content import Content
 
     from .campaign import Arrival, Notice, Order, QueueAddress
+    from .fleet import Demand
+    from .progress import Board
     from .statistics import Statistics
 
 #: Seconds for the first connection: a wrong address shows at once.
@@ -69,7 +71,8 @@ class Dispatcher(threading.Thread):
         self._campaign = Campaign(address=address, connection=self._connection, owner=owner, hold=hold)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
-        self._watch = Watch(self._campaign, self._sender, self._listener)
+        self._watch = Watch(self._campaign, self._sender)
+        self._backlog = Backlog(self._campaign, self._sender)
         self._finishing = threading.Event()
         self._next_look = 0.0
         #: Whether the session is to be left to its workers, and whether it was.
@@ -85,6 +88,11 @@ class Dispatcher(threading.Thread):
     def statistics(self) -> Statistics:
         """What happened so far."""
         return self._campaign.statistics
+
+    @property
+    def board(self) -> Board:
+        """What people are shown meanwhile."""
+        return self._campaign.board
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
@@ -108,13 +116,7 @@ class Dispatcher(threading.Thread):
 
     def demand(self, expected: int) -> Demand:
         """Return what is left to be done, `expected` runs if none was ordered yet (called by any thread)."""
-        count = self._sender.outstanding
-        if count is None:
-            count = expected or self._watch.elsewhere
-        finished = self.statistics.finished
-        # Those that are left are taken to last as long as those before them.
-        seconds = count * self.statistics.busy_time / finished if finished else None
-        return Demand(runs=count, seconds=seconds)
+        return self._backlog.demand(expected)
 
     def take_result_files(self, run: str) -> list[str]:
         """Return the digests of the files of a run that are still in the store, and leave them to the caller."""
@@ -230,6 +232,7 @@ class Dispatcher(threading.Thread):
             self._listener.listen(0.0 if self._sender.busy else _BLOCK)
         if time.monotonic() >= self._next_look:
             self._watch.look()
+            self._backlog.look()
             self._next_look = time.monotonic() + keys.RENEW
 
     def _end_session(self) -> None:

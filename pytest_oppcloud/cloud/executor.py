@@ -22,7 +22,7 @@ from pytest_oppcloud.queues.fetching import fetch, note_left_out
 from .campaign import Arrival, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
@@ -65,13 +65,16 @@ class QueueExecutor:
         open_queue: Callable[[], Dispatcher],
         notify: Callable[[str], None],
         results: ResultsFolder | None = None,
+        followed: Collection[str] = (),
     ) -> None:
         """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once.
 
-        The files of all runs go to `results`, if there is such a folder.
+        The files of all runs go to `results`, if there is such a folder; what the requests named `followed` print is
+        wanted as it comes.
         """
         self.description = description
         self._results = results
+        self._followed = frozenset(followed)
         self._open_queue = open_queue
         self._notify = notify
         #: By the name of the request: how often it was submitted, and how, for the next time.
@@ -113,6 +116,7 @@ class QueueExecutor:
                     again=self._rounds[name] > 1,
                     needs=submission.needs,
                     expected=submission.expected,
+                    followed=name in self._followed,
                 )
             )
         self._dispatcher.order(orders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause
@@ -29,6 +30,10 @@ class Listener:
         self._sender = sender
         self._reader = events.EventReader(campaign.connection, campaign.address.session)
         self._quiet = False
+        #: What has been read and is still to be taken in, and the runs that have ended and are still to be fetched: the
+        #: reader does not read it again, if Redis goes away meanwhile.
+        self._came: deque[Event] = deque()
+        self._finished: dict[str, None] = {}
         #: Slots and job ids of runs that are being simulated, those of other processes of the session included.
         self.running: dict[str, tuple[str, str]] = {}
         #: Digests of the result files in the store, by run, that nobody has taken or discarded. The session's thread
@@ -37,9 +42,15 @@ class Listener:
 
     def listen(self, timeout: float) -> bool:
         """Take in what has come, waiting up to `timeout` seconds for it; return whether there was anything."""
-        came = list(self._reader.read(timeout))
-        self.deliver([event.run for event in came if self._note(event)])
-        return bool(came)
+        self._came.extend(self._reader.read(timeout if not self._finished else 0.001))
+        busy = bool(self._came)
+        while self._came:
+            event = self._came.popleft()
+            if self._note(event):
+                self._finished[event.run] = None
+        self.deliver(list(self._finished))
+        self._finished.clear()
+        return busy
 
     def replay(self, ordered: Sequence[str]) -> None:
         """Take in what became of runs that were submitted before; nobody needs to hear of each attempt again."""
@@ -59,6 +70,7 @@ class Listener:
         """Take in an event; return whether it says that a run has an outcome."""
         campaign = self._campaign
         campaign.statistics.note(event)
+        campaign.board.note(event)
         flight = campaign.flights.get(event.run)
         if event.kind == events.STARTED:
             self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"
@@ -75,10 +87,11 @@ class Listener:
     def _note_next_attempt(self, flight: Flight, event: Event) -> None:
         # What the event says is not signed; a figure that cannot be is left out.
         memory = event.needs_memory if 0 <= event.needs_memory < 2**60 else None
-        flight.ticket = flight.ticket.again(counts=event.losses > flight.ticket.losses, memory=memory)
+        counts = event.losses > flight.ticket.losses
+        flight.ticket = flight.ticket.again(counted=event.cause if counts else "", memory=memory)
         flight.slot, flight.limbo_since = "", None
         if event.cause == Cause.CONTENT_MISSING.name:
-            self._sender.send_again(flight)
+            self._sender.send_again(flight, anew=True)
         if not self._quiet:
             self._campaign.notify(_retry_text(flight.ticket, event))
 

@@ -88,7 +88,7 @@ class RentedQueue:
             self._access.tunnel.keep()
         return self._demand()
 
-    def trouble(self) -> str:
+    def objection(self) -> str:
         """Tell why nothing more may be run, "" as long as it may; never waits."""
         state = self._steward.state
         if state is None or not state.broke:

@@ -38,7 +38,10 @@ class Sender:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._shipping = Shipping(content_store(campaign.address.store, campaign.connection))
+        self._shipping = Shipping(
+            content_store(campaign.address.store, campaign.connection),
+            lambda done, total: campaign.board.stage("bundle", done, total),
+        )
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -52,11 +55,13 @@ class Sender:
         #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
         self._ordered = 0
         self._boarded = 0
+        #: Seconds that all runs which became flights were expected to take.
+        self.foreseen = 0.0
 
     @property
-    def outstanding(self) -> int | None:
-        """How many runs have no outcome yet; None before any was ordered (asked by any thread)."""
-        return self._ordered - self._boarded + len(self._campaign.flights) if self._ordered else None
+    def not_taken_up(self) -> int | None:
+        """How many runs were ordered and are no flights yet; None before any was (asked by any thread)."""
+        return self._ordered - self._boarded if self._ordered else None
 
     @property
     def all_sent(self) -> bool:
@@ -91,6 +96,8 @@ class Sender:
         taken: list[str] = []
         while (orders := self._next(wait)) is not None:
             wait = 0.0
+            for order in orders:
+                campaign.board.order(order.run, order.request.name, order.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
@@ -98,6 +105,7 @@ class Sender:
             if send:
                 self._undecided += flights
             self._boarded += len(orders)
+            self.foreseen += sum(flight.ticket.expected for flight in flights)
         return taken
 
     def _next(self, wait: float) -> Sequence[Order] | None:
@@ -110,11 +118,14 @@ class Sender:
         """Find out whether new flights are for this process to queue; note first what the session is asked for."""
         if not self._undecided:
             return
-        address, hold = self._campaign.address, self._campaign.hold
+        campaign, address, hold = self._campaign, self._campaign.address, self._campaign.hold
+        followed = [flight.ticket.run for flight in self._undecided if flight.followed]
+        if followed:
+            runs.follow(campaign.connection, address.session, followed)
         if self._submitter is None:
             # What was submitted before is there, or will be found missing.
             attached = address.submitted is not None
-            self._submitter = not attached and runs.become_submitter(self._campaign.connection, address.session)
+            self._submitter = not attached and runs.become_submitter(campaign.connection, address.session)
             self._noted = not self._submitter or hold is None
         if hold is not None and not self._noted:
             hold.note_runs(submitted_run(flight) for flight in self._undecided)
@@ -131,11 +142,11 @@ class Sender:
         chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
         chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
         if chunk:
-            campaign.renew_lease()
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
             try:
+                campaign.renew_lease()
                 runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
             except LOST:
                 if campaign.address.detaching:
@@ -143,13 +154,13 @@ class Sender:
                     self._unsent.extendleft(reversed(chunk))
                 raise
 
-    def send_again(self, flight: Flight) -> None:
-        """Make sure that the store has what a run needs: it may have lost that, too."""
+    def send_again(self, flight: Flight, *, anew: bool = False) -> None:
+        """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
         if flight.content is not None:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
-            with contextlib.suppress(ContentError, OSError):
-                self._shipping.send(flight.content)
+            with contextlib.suppress(ContentError, OSError, *LOST):
+                self._shipping.send(flight.content, anew=anew)
 
     def addressed(self, request: RunRequest, content: Content) -> RunRequest:
         """Return `request` as a worker would be asked (called by the session's thread before it orders anything).
@@ -172,9 +183,9 @@ class Sender:
                     if send and (order.again or self._submitter is not False):
                         self._shipping.send(order.content)
             except (ContentError, OSError) as error:
-                outcome = RunOutcome(
-                    cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}", attempt=0
-                )
+                message = f"its files cannot be sent: {error}"
+                outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=message, attempt=0)
+                self._campaign.board.fetch(order.run)
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
                 continue
             except LOST:
@@ -193,7 +204,9 @@ class Sender:
                 expected=order.expected,
                 priority=address.priority,
             )
-            yield Flight(ticket=ticket, content=order.content, model=order.model, again=order.again)
+            yield Flight(
+                ticket=ticket, content=order.content, model=order.model, again=order.again, followed=order.followed
+            )
 
     @contextlib.contextmanager
     def _lease_kept(self) -> Iterator[None]:

@@ -19,7 +19,11 @@ _KINDS = 3
 
 def can_serve(needs: Needs, slots: Iterable[SlotInfo]) -> bool:
     """Tell whether any of `slots` can take a run with these needs, now or when others have ended."""
-    return any(slot.protocol == PROTOCOL and needs.met_by(memory=slot.memory, image=slot.image) for slot in slots)
+    return any(_serves(slot) and needs.met_by(memory=slot.memory, image=slot.image) for slot in slots)
+
+
+def _serves(slot: SlotInfo) -> bool:
+    return slot.protocol == PROTOCOL and not slot.trouble
 
 
 def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
@@ -28,6 +32,8 @@ def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
     others = sorted({slot.version for slot in workers if slot.protocol != PROTOCOL})
     if len(workers) == sum(slot.protocol != PROTOCOL for slot in workers):
         return f"its workers are of another version ({', '.join(others)})"
+    if not any(map(_serves, workers)):
+        return f"its workers take no runs: {'; '.join(sorted({slot.trouble for slot in workers if slot.trouble}))}"
     wanted = [
         f"{gibibytes(needs.memory)} of memory (as last time, or as needs.memory in oppcloud.toml says)"
         if needs.memory

@@ -7,6 +7,7 @@ events, and leaves everything else to pytest.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import enum
 import secrets
 from dataclasses import replace
@@ -29,6 +30,7 @@ from pytest_oppcloud.session import NOTES_KEY
 from .attaching import Attachment, attach, attach_command, join, new_record
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
+from .display import start_display
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
 from .fleet import Demand
@@ -36,10 +38,11 @@ from .loop import run_loop
 from .planning import plan, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from oppcloud_worker.messages import RunRequest
 
+    from .display import Display
     from .rented import RentedQueue
     from .settings import CloudSettings
 
@@ -80,12 +83,14 @@ class CloudSession:
         #: How many runs are going to be sent, before they are.
         self._expected = 0
         self._dispatcher: Dispatcher | None = None
+        self._display: Display | None = None
         self._ended = False
         self._executor = QueueExecutor(
             description=self._description(),
             open_queue=self._open,
             notify=self._notify,
             results=None if settings.results is None else ResultsFolder(settings.results),
+            followed=settings.followed,
         )
 
     @property
@@ -118,6 +123,7 @@ class CloudSession:
         if self._dispatcher is None:
             self._dispatcher = Dispatcher(self._address(), owner=self._role is not Role.WORKER)
             self._dispatcher.start()
+            self._display = start_display(self._config, self._dispatcher.board, self._settings)
         return self._dispatcher
 
     def _address(self) -> QueueAddress:
@@ -174,7 +180,7 @@ class CloudSession:
             url=self._rented.url,
             key=self._rented.key,
             store=self._rented.store,
-            trouble=self._rented.trouble,
+            objection=self._rented.objection,
         )
 
     def _demand(self) -> Demand:
@@ -188,6 +194,8 @@ class CloudSession:
             return
         self._ended = True
         try:
+            if self._display is not None:
+                self._display.stop()
             self._executor.close()
             if self._dispatcher is not None:
                 self._dispatcher.finish(leave=leave or self._has_unjudged())
@@ -274,9 +282,25 @@ class CloudSession:
                 requests[item.nodeid] = dispatcher.addressed(item.request, item.content)
         return requests
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Refuse to follow what is not there."""
+        self._check_followed(ids)
+
+    def _check_followed(self, names: Iterable[str]) -> None:
+        """Raise `pytest.UsageError` if a run that is to be followed is not one of `names`."""
+        names = set(names)
+        for name in self._settings.followed:
+            if name not in names:
+                alike = difflib.get_close_matches(name, names, n=3)
+                advice = f"there are: {', '.join(alike)}" if alike else "pytest --collect-only -q shows them"
+                raise pytest.UsageError(f"--oppcloud-follow: no simulation of this session is {name!r}; {advice}")
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Submit all simulations, in the order of the session, as soon as it is known which they are."""
+        if self._role is Role.SINGLE:
+            self._check_followed(item.nodeid for item in simulation_items(session))
         interrupted = session.testsfailed and not session.config.option.continue_on_collection_errors
         wanted = [] if interrupted else [item for item in simulation_items(session) if item.is_wanted]
         submissions = self._submissions(wanted)

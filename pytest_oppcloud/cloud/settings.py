@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,11 @@ class CloudSettings:
     detach: float | None
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
     results: Path | None
+    #: "auto", "live", "lines" or "off"; and seconds between two lines.
+    progress: str
+    heartbeat: float
+    #: Node ids of the runs whose console output is shown as it comes.
+    followed: tuple[str, ...]
 
 
 def read_settings(config: pytest.Config) -> CloudSettings:
@@ -114,6 +120,9 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         attach=attach,
         detach=detach,
         results=None if results is None else config.invocation_params.dir / results,
+        progress=config.getoption("oppcloud_progress"),
+        heartbeat=_heartbeat(config),
+        followed=tuple(dict.fromkeys(config.getoption("oppcloud_follow"))),
     )
 
 
@@ -143,6 +152,13 @@ def _detaching(config: pytest.Config, url: str | None) -> tuple[str, float | Non
             f"--oppcloud-deadline: from 1min to {LONGEST_DEADLINE // 86400:g} days were expected, found {deadline}"
         )
     return "", lasting
+
+
+def _heartbeat(config: pytest.Config) -> float:
+    heartbeat: float = config.getoption("oppcloud_heartbeat")
+    if not 0 < heartbeat < threading.TIMEOUT_MAX:
+        raise pytest.UsageError(f"--oppcloud-heartbeat: more than 0 seconds were expected, found {heartbeat:g}")
+    return heartbeat
 
 
 def _priority(config: pytest.Config) -> int:

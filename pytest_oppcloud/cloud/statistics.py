@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events
 
 from .expectation import Seen
+from .tail import duration, tail_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 #: Ends that tell how long a run takes.
 _TELLING = frozenset({Cause.COMPLETED.name, Cause.TIMEOUT.name})
+
+#: Share of the slots' time that the last runs may cost without a word.
+_WORTH_TELLING = 0.05
+#: Seconds within which events count as having come together.
+_TOGETHER = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,31 +45,44 @@ class Statistics:
     #: When the first run started and the last one finished (by the clock of Redis).
     first_start: float | None = None
     last_end: float | None = None
+    #: When the last run started, and when each slot ended its last one (monotonic).
+    last_start: float = 0.0
+    slot_ends: dict[str, float] = field(default_factory=dict)
     #: All runs that anything was heard of.
     seen_runs: set[str] = field(default_factory=set)
     #: What was seen of each run that was simulated to its end or its time limit, by its name over sessions.
     seen: dict[str, Seen] = field(default_factory=dict)
-    _settled: set[str] = field(default_factory=set)
+    #: Outcomes of attempts that had been given up, after the run had been judged by another: of no effect.
+    late: set[tuple[str, int]] = field(default_factory=set)
+    #: The attempt that each run was judged by.
+    _settled: dict[str, int] = field(default_factory=dict)
 
     def note(self, event: Event) -> None:
         """Count an event."""
+        # By the clock of Redis, so that those of a session of before are told apart as well.
+        now = event.time
         self.seen_runs.add(event.run)
         if event.slot:
             self.used_slots.add(event.slot)
-        if event.kind == events.STARTED and self.first_start is None:
-            self.first_start = event.time
+        if event.kind == events.STARTED:
+            self.last_start = now
+            self.first_start = self.last_start if self.first_start is None else self.first_start
         elif event.kind == events.REQUEUED:
             self.lost[event.cause] += 1
         elif event.kind == events.FINISHED and event.run not in self._settled:
-            self._settled.add(event.run)
+            self._settled[event.run] = event.attempt
             self.finished += 1
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
-            self.last_end = time.monotonic()
+            self.last_end = now
+            if event.slot:
+                self.slot_ends[event.slot] = self.last_end
             # Not signed: what cannot be is left out.
             if event.cause in _TELLING and 0 <= event.wall_time < math.inf and event.peak_memory >= 0:
                 name = event.run.rpartition("_")[0]
                 self.seen[name] = Seen(wall_time=event.wall_time, peak_memory=event.peak_memory)
+        elif event.kind == events.FINISHED and event.attempt != self._settled[event.run]:
+            self.late.add((event.run, event.attempt))
 
     def see(self, slots: Mapping[str, SlotInfo]) -> None:
         """Note which slots are there."""
@@ -83,14 +101,31 @@ class Statistics:
                 f"; simulated for {self.wall_time:.1f} s in {elapsed:.1f} s "
                 f"({min(share, 1.0):.0%} of the slots' time, {1000 * self._overhead():.1f} ms per run beside it)"
             )
-        result = [text]
+        result = [text, *self._tail(slots)]
         if self.lost:
             causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
             lost = sum(self.lost.values())
             result.append(
                 f"{_count(lost, 'attempt')} came to nothing and {'was' if lost == 1 else 'were'} repeated: {causes}"
             )
+        if self.late:
+            result.append(
+                f"{_count(len(self.late), 'result')} came late, from workers that had not been heard of, and "
+                f"{'was' if len(self.late) == 1 else 'were'} left unused"
+            )
         return result
+
+    def _tail(self, slots: int) -> list[str]:
+        """Return a line about the last runs if they cost a share of the slots' time that matters."""
+        # A slot that ended its last run before the last one started was gone, or not fit for what was left.
+        tail = tail_of(end for end in self.slot_ends.values() if end >= self.last_start - _TOGETHER)
+        if tail is None or self.first_start is None or self.last_end is None:
+            return []
+        share = tail.cost / max((self.last_end - self.first_start) * slots, 1e-9)
+        if share < _WORTH_TELLING:
+            return []
+        which = "the last run" if tail.runs == 1 else f"the last {tail.runs} runs"
+        return [f"{which} kept {_count(tail.idle, 'slot')} idle for {duration(tail.seconds)}: {share:.0%} of all time"]
 
     def _workers(self) -> int:
         return len({self.workers.get(slot, slot.rpartition("-")[0]) for slot in self.used_slots})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, pending, presence, rescue
+from oppcloud_worker.remote.connection import as_text
 
 from .serving import can_serve, why_not
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
-    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
 _LIMBO = float(keys.SLOT_LEASE)
+#: Attempts of a run that came to nothing without any fault of the run, before those that Redis lost count as well: one
+#: that throws away what it was given, for want of memory perhaps, would do so for ever.
+_FORGIVEN = 20
 
 
 class Watch:
@@ -35,8 +38,6 @@ class Watch:
         self._last_worker = time.monotonic()
         #: Needs of waiting runs that no worker meets, and since when.
         self._unmet_since: dict[Needs, float] = {}
-        #: How many runs of the session are under way that other processes sent, as xdist has them.
-        self.elsewhere = 0
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
@@ -50,7 +51,6 @@ class Watch:
             campaign.renew_lease()
             if campaign.hold is not None:
                 campaign.hold.look()
-            self.elsewhere = 0 if campaign.flights else self._count_elsewhere()
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         address = campaign.address
         # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
@@ -59,11 +59,15 @@ class Watch:
         slots = presence.present(campaign.connection, address.queue)
         now = time.monotonic()
         campaign.statistics.see(slots)
+        campaign.board.see(slots)
         if slots:
             self._last_worker = now
         self._find_dead_slots(slots)
-        for flight in list(campaign.flights.values()):
-            holder = taken.get(flight.ticket.job_id)
+        self._find_forgotten_runs(slots, now)
+        # What slots say themselves, as Redis may have forgotten what they took.
+        busy = {info.job: name for name, info in slots.items()}
+        for flight in waiting:
+            holder = taken.get(flight.ticket.job_id) or busy.get(flight.ticket.job_id)
             if holder is not None and holder not in slots:
                 campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=rescue.dead_slot(holder)))
             elif flight.ticket.job_id in queued or holder is not None or not self._sender.is_responsible(flight):
@@ -75,11 +79,20 @@ class Watch:
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
+        objection = self._objection()
+        if objection:
+            campaign.lose_all(Cause.STOPPED, objection)
 
-    def _count_elsewhere(self) -> int:
+    def _objection(self) -> str:
+        """Return why no more may be run; the owner of the session tells its other processes."""
         campaign = self._campaign
-        queued = pending.waiting(campaign.connection, campaign.address.queue, campaign.address.session)
-        return len(queued) + len(self._listener.running)
+        key = keys.objection(campaign.address.session)
+        if not campaign.owner:
+            return as_text(campaign.connection.get(key) or b"")
+        objection = campaign.address.objection()
+        if objection:
+            campaign.connection.set(key, objection, ex=keys.SESSION_DATA)
+        return objection
 
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
@@ -88,14 +101,36 @@ class Watch:
                 message = rescue.dead_slot(flight.slot)
                 self._campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=message))
 
+    def _find_forgotten_runs(self, slots: dict[str, SlotInfo], now: float) -> None:
+        """Look after the runs of slots that live, but are busy with something else: Redis lost how they ended."""
+        for flight in list(self._campaign.flights.values()):
+            info = slots.get(flight.slot)
+            if info is None:
+                continue
+            if info.job == flight.ticket.job_id:
+                flight.limbo_since = None
+            else:
+                self._miss(flight, now)
+
     def _miss(self, flight: Flight, now: float) -> None:
-        """Queue again what is neither waiting nor taken for a while: Redis lost it, or it was stopped as unwanted."""
+        """Queue again what has been missing for a while, unless there is an outcome that nobody told of."""
         if flight.limbo_since is None:
             flight.limbo_since = now
         elif now - flight.limbo_since > _LIMBO:
             flight.limbo_since = None
-            self._sender.send_again(flight)
-            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message="the queue lost its job"))
+            campaign, ticket = self._campaign, flight.ticket
+            self._listener.deliver([ticket.run])
+            if ticket.run in campaign.flights:
+                self._sender.send_again(flight)
+                self._queue_again(flight)
+
+    def _queue_again(self, flight: Flight) -> None:
+        """Queue the next attempt; what Redis lost is no fault of the run, unless there is no end of it."""
+        message, ticket = "the queue lost its job", flight.ticket
+        if ticket.attempt - ticket.losses > _FORGIVEN:
+            self._campaign.settle(flight, RunOutcome(cause=Cause.QUEUE_LOST, message=message))
+        else:
+            self._campaign.hand_back(flight, Cause.QUEUE_LOST, message)
 
     def _find_unservable(self, waiting: Sequence[Flight], slots: dict[str, SlotInfo], now: float) -> None:
         """End runs that no worker there can take, after the time that one may need to appear."""

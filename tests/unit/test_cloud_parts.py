@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oppcloud_worker import __main__ as command
 from oppcloud_worker import settings
 from oppcloud_worker.address import redacted
-from oppcloud_worker.messages import PROTOCOL, RunRequest
+from oppcloud_worker.messages import PROTOCOL, Cause, RunRequest
 from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
 from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
@@ -81,7 +81,9 @@ def test_how_many_slots_a_worker_cannot_have(slots: str, capsys: pytest.CaptureF
 
 
 def test_a_ticket_survives_the_way() -> None:
-    ticket = Ticket(session="s1", run="r_1", queue="q", request=REQUEST, attempt=3, losses=2)
+    ticket = Ticket(
+        session="s1", run="r_1", queue="q", request=REQUEST, attempt=3, causes=("WORKER_LOST", "WORKER_BROKEN")
+    )
 
     assert Ticket.from_json(json.loads(json.dumps(ticket.to_json()))) == ticket
     assert parse_job_id(ticket.job_id) == ("s1", "r_1", 3)
@@ -90,8 +92,16 @@ def test_a_ticket_survives_the_way() -> None:
 def test_the_next_attempt_counts_what_counts() -> None:
     ticket = Ticket(session="s", run="r", queue="q", request=REQUEST)
 
-    assert (ticket.again(counts=True).attempt, ticket.again(counts=True).losses) == (2, 1)
-    assert (ticket.again(counts=False).attempt, ticket.again(counts=False).losses) == (2, 0)
+    assert (ticket.again(counted="WORKER_LOST").attempt, ticket.again(counted="WORKER_LOST").losses) == (2, 1)
+    assert (ticket.again().attempt, ticket.again().losses) == (2, 0)
+
+
+def test_each_cause_counts_against_its_own_retries() -> None:
+    ticket = Ticket(session="s", run="r", queue="q", request=REQUEST, causes=("WORKER_LOST", "RESULT_DAMAGED"))
+
+    assert ticket.may_be_repeated(Cause.WORKER_LOST)
+    assert not ticket.may_be_repeated(Cause.RESULT_DAMAGED)
+    assert not ticket.may_be_repeated(Cause.MODEL_ERROR)
 
 
 @pytest.mark.parametrize("changes", [{"protocol": PROTOCOL + 1}, {"version": "0"}, {"protocol": None}])
@@ -132,10 +142,11 @@ def test_the_statistics_count_each_run_once() -> None:
         statistics.note(item)
 
     assert (statistics.finished, statistics.wall_time) == (1, 1.0)
-    first, second = statistics.lines()
+    first, second, third = statistics.lines()
     assert first.startswith("1 run on 2 slots of 1 worker; simulated for 1.0 s")
     assert "500.0 ms per run beside it" in first
     assert second == "1 attempt came to nothing and was repeated: 1 x worker lost"
+    assert third == "1 result came late, from workers that had not been heard of, and was left unused"
 
 
 def test_nothing_done_is_nothing_said() -> None:
@@ -157,7 +168,7 @@ def test_the_quota_of_a_container_bounds_the_cores(
 def test_all_options_are_documented(pytester: pytest.Pytester) -> None:
     options = set(re.findall(r"--oppcloud[a-z-]*", pytester.runpytest_inprocess("--help").stdout.str()))
 
-    assert len(options) == 12
+    assert len(options) == 15
     for option in options:
         assert f"`{option}" in DOCUMENTATION
 

@@ -87,3 +87,13 @@ def test_the_commands_that_people_are_told_are_there() -> None:
     assert [target for target in phony[1].split() if not targets.get(target)] == []
     assert ".DEFAULT_GOAL := help" in makefile
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_the_tests_that_the_check_list_names_are_there() -> None:
+    page = (ROOT / "docs" / "reference" / "aws-checklist.md").read_text()
+    tests = {path.name: path.read_text() for path in ROOT.glob("tests/**/test_*.py")}
+    named = set(re.findall(r"`(test_\w+\.py)", page))
+    assert len(named) > 4
+    assert named - tests.keys() == set()
+    told = "\n".join(tests[name] for name in named)
+    assert [name for name in re.findall(r"\b(test_\w+)\b(?!\.py)", page) if f"def {name}(" not in told] == []

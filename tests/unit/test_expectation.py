@@ -15,6 +15,7 @@ from pytest_oppcloud.cloud import experience
 from pytest_oppcloud.cloud.expectation import Expected, Planned, Seen, expect, memory_class
 from pytest_oppcloud.cloud.serving import can_serve, why_not
 from pytest_oppcloud.cloud.statistics import Statistics
+from pytest_oppcloud.cloud.tail import Tail, duration, tail_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,3 +159,36 @@ def test_where_no_worker_fits_need_and_workers_are_told() -> None:
     assert "and the image inet:5" in told
     assert told.endswith("the workers are 2 with 8 GiB and no image, 1 with 4 GiB and the image inet:4")
     assert "another version (1.2.3)" in why_not(Needs(), [slot("a", protocol=1, version="1.2.3")])
+
+
+@pytest.mark.parametrize(
+    ("ends", "tail"),
+    [
+        ([], None),
+        ([5.0], None),
+        ([1.0, 5.0], Tail(runs=1, idle=1, seconds=4.0)),
+        # Fourteen slots waited six minutes for three.
+        ([0.0] * 14 + [360.0, 361.0, 362.0], Tail(runs=3, idle=14, seconds=362.0)),
+        ([0.0, 9.0, 9.5, 10.0], Tail(runs=3, idle=1, seconds=10.0)),
+    ],
+)
+def test_the_tail_is_where_most_was_lost(ends: list[float], tail: Tail | None) -> None:
+    assert tail_of(ends) == tail
+
+
+def test_the_summary_tells_what_the_tail_cost() -> None:
+    statistics = Statistics(finished=20, wall_time=1000.0, first_start=0.0, last_start=300.0, last_end=700.0)
+    statistics.used_slots = {f"w-{index}" for index in range(17)}
+    statistics.slot_ends = dict.fromkeys(statistics.used_slots, 340.0)
+    statistics.slot_ends |= {"w-0": 690.0, "w-1": 700.0, "w-2": 700.0}
+    # One that died long before has nothing to do with it.
+    statistics.slot_ends["w-3"] = 10.0
+
+    assert statistics.lines()[1] == "the last 3 runs kept 13 slots idle for 6 min: 39% of all time"
+    statistics.slot_ends = dict.fromkeys(statistics.used_slots, 700.0)
+    assert len(statistics.lines()) == 1
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.42, "0.4 s"), (42, "42 s"), (362, "6 min"), (9000, "2.5 h")])
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

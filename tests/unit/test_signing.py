@@ -72,7 +72,7 @@ def changed_content(ticket: dict[str, object]) -> None:
 
 
 def added_field(ticket: dict[str, object]) -> None:
-    ticket["losses"] = 7
+    ticket["causes"] = ["WORKER_LOST"]
 
 
 def other_session(ticket: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from . import simulation
 from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
-from .signing import RefusedError, verify_ticket
+from .signing import RefusedError, ReplayedError, verify_ticket
 from .store import ContentError
 from .ticket import Ticket, VersionMismatchError, check_version
 from .wire import MessageError
@@ -48,13 +48,16 @@ class Host(Protocol):
     cluster_key: ClusterKey | None
 
     def admit(self, proof: Proof) -> None:
-        """Take note of a verified ticket; raise `RefusedError` if it was served before."""
+        """Take note of a verified ticket; raise `ReplayedError` if it was served before."""
 
     def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
 
     def begin(self, ticket: Ticket) -> bool:
         """Hear that the run begins; return whether its outcome is still wanted."""
+
+    def hear(self, data: bytes) -> None:
+        """Hear what the simulation prints, piece by piece."""
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
         """Store the files of the run; return the outcome with what became of them."""
@@ -98,6 +101,11 @@ def run(payload: object) -> dict[str, object]:
     except MessageError as error:
         ticket = _unreadable(payload)
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=str(error))
+    except ReplayedError as error:
+        # Redis may get a command twice that the client had to send again after a time-out. The first ticket has its
+        # answer, or will have; a second one would be a verdict on a run that goes well.
+        _log.warning("left out %s: %s", _unreadable(payload).job_id, error)
+        return {"cause": "served before"}
     except RefusedError as error:
         ticket = _unreadable(payload)
         _log.error("refused to run %s: %s", ticket.job_id, error)
@@ -156,6 +164,7 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
                     confined=True,
                     account=host.account,
                     stop=host.stop,
+                    on_output=host.hear,
                 )
                 return host.keep_results(ticket, outcome)
             finally:

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from .signing import SKEW, RefusedError
+from .signing import SKEW, ReplayedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ class ServedTickets:
         self._root = root
 
     def admit(self, proof: Proof, now: float) -> None:
-        """Remember a ticket whose proof was verified; raise `RefusedError` if it was served before."""
+        """Remember a ticket whose proof was verified; raise `ReplayedError` if it was served before."""
         folder = self._root / str(int(proof.expires // _SPAN))
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,7 +36,7 @@ class ServedTickets:
         try:
             (folder / proof.nonce).touch(mode=0o600, exist_ok=False)
         except FileExistsError:
-            raise RefusedError("it has been served before: somebody put it into the queue again") from None
+            raise ReplayedError("it has been served before: somebody put it into the queue again") from None
 
     def _forget(self, now: float) -> None:
         """Remove what could not be served any more anyway."""

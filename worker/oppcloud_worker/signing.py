@@ -57,6 +57,10 @@ class RefusedError(Exception):
     """A ticket is not from somebody whom this worker trusts; the text says why, and what to do."""
 
 
+class ReplayedError(RefusedError):
+    """A ticket has been served before; whoever took it then answers for it."""
+
+
 class ForgedError(Exception):
     """An outcome is not from a worker whom this session trusts; the text says why, and what to do."""
 

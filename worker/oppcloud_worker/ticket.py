@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from . import __version__
-from .messages import PROTOCOL, RunRequest
+from .messages import PROTOCOL, Cause, RunRequest
 from .wire import MessageError, decode, encode
 
 #: What RQ allows in the id of a job; sessions and runs are made of it.
@@ -60,8 +60,9 @@ class Ticket:
     request: RunRequest
     #: The fence: 1 for the first attempt; only one attempt of each number is ever queued.
     attempt: int = 1
-    #: How many of the earlier attempts count against `Cause.retries`; a worker that was told to stop counts for none.
-    losses: int = 0
+    #: Names of the causes of those earlier attempts that count against `Cause.retries`, each against its own; a worker
+    #: that was told to stop counts for none.
+    causes: tuple[str, ...] = ()
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str = ""
     #: Whether the result files are wanted however the run ends.
@@ -94,10 +95,24 @@ class Ticket:
         """Id of the RQ job, which people see in the tools of RQ."""
         return f"{self.session}-{self.run}-{self.attempt}"
 
-    def again(self, *, counts: bool, memory: int | None = None) -> Ticket:
-        """Return the ticket of the next attempt; `memory` is what it needs then, None for the same."""
+    @property
+    def losses(self) -> int:
+        """How many of the earlier attempts count."""
+        return len(self.causes)
+
+    def may_be_repeated(self, cause: Cause) -> bool:
+        """Tell whether there is another attempt after one that ends with `cause`."""
+        return cause.retries > self.causes.count(cause.name)
+
+    def again(self, *, counted: str = "", memory: int | None = None) -> Ticket:
+        """Return the ticket of the next attempt.
+
+        `counted` names the cause of this one's end if it counts; `memory` is what the next one needs, None for the
+        same.
+        """
+        causes = (*self.causes, counted) if counted else self.causes
         needs = self.needs if memory is None else replace(self.needs, memory=memory)
-        return replace(self, attempt=self.attempt + 1, losses=self.losses + counts, needs=needs)
+        return replace(self, attempt=self.attempt + 1, causes=causes, needs=needs)
 
     def to_json(self) -> dict[str, object]:
         """Return the ticket as JSON values; protocol and version always stand in them."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two steps.
 PACE = 15.0
+#: Seconds between two glances at whether there is anything to do.
+_GLANCE = 1.0
 #: Seconds from the word to stop until nothing costs any more: the next step, the runs handed back, the machine down.
 STOPPING = 180.0
 
@@ -158,10 +162,21 @@ class Steward:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            busy = False
             try:
-                self.state = self._campaign.step(self._demand())
+                demand = self._demand()
+                busy = demand.runs > 0
+                self.state = self._campaign.step(demand)
                 self.trouble = ""
             except AwsError as error:
                 # The lease bridges several steps, and the next may succeed.
                 self.trouble = str(error)
-            self._stop.wait(self._pace)
+            self._rest(busy=busy)
+
+    def _rest(self, *, busy: bool) -> None:
+        """Wait for the next step: for less long where the first runs come, or the last have gone."""
+        ends = time.monotonic() + self._pace
+        while (left := ends - time.monotonic()) > 0 and not self._stop.wait(min(left, _GLANCE)):
+            with contextlib.suppress(AwsError):
+                if (self._demand().runs > 0) != busy:
+                    return

@@ -137,7 +137,7 @@ def version(cluster: Cluster) -> Finding:
 
 def _secrets(aws: Aws, cluster: Cluster) -> Finding:
     # Whoever runs campaigns may read only these; `oppcloud up` looks after the others.
-    wanted = (credentials.CLIENT_PASSWORD, credentials.AUTHORITY)
+    wanted = (credentials.CLIENT_PASSWORD, credentials.AUTHORITY, credentials.KEY)
     there = aws.parameters.read([credentials.path(cluster.name, secret) for secret in wanted])
     if len(there) == len(wanted):
         return Finding(subject="secrets", health=Health.GOOD, message="those of a client can be read")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 REGION = "eu-central-1"
 #: What the one worker on this machine takes its instance to be called.
 INSTANCE = "i-0123456789abcdef0"
+#: Set by `make image-test`: the image that workers run in, and what runs it.
+WORKER_IMAGE, CONTAINER_ENGINE = "OPPCLOUD_TEST_WORKER_IMAGE", "OPPCLOUD_TEST_CONTAINER_ENGINE"
 
 
 @dataclass
@@ -261,28 +263,51 @@ class Worker:
     log: Path
 
 
+def _in_a_container(engine: str, image: str, environment: Mapping[str, str], folder: Path) -> list[str]:
+    """Return the beginning of the command that runs something in a container, as the task has it run."""
+    return [
+        *(engine, "run", "--rm", "--network=host", "--entrypoint="),
+        *(["--no-healthcheck"] if Path(engine).name == "podman" else []),
+        *(f"--user={_container('Worker')['User']}", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
+        f"--volume={folder}:/etc/oppcloud:ro",
+        # The values come from our environment: command lines can be read by everybody.
+        *(f"--env={name}" for name in environment),
+        image,
+    ]
+
+
 @pytest.fixture
 def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
     """Start a worker with the very command of the template, and wait until it serves the queue."""
     described = _container("Worker")
-    folder = tmp_path / "worker"
-    folder.mkdir()
+    folder, told = tmp_path / "worker", tmp_path / "told"
+    for each in (folder, told):
+        each.mkdir()
+    (told / "instance").write_text(f"{INSTANCE}\n")
     # Amazon's services are moto's, and the task's role is the one user that it has.
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(folder),
         "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
         "QUEUE_PASSWORD": queue.secrets[credentials.WORKER_PASSWORD],
         "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
         "OPPCLOUD_KEY": queue.secrets[credentials.KEY],
-        "RUN_DIR": str(folder),
-        "INSTANCE": str(folder / "instance"),
-        "CACHE_DIR": str(folder / "cache"),
     }
-    (folder / "instance").write_text(f"{INSTANCE}\n")
+    command = [*described["EntryPoint"], *described["Command"]]
+    image = os.environ.get(WORKER_IMAGE)
+    if image:
+        here = {"RUN_DIR": "/tmp", "INSTANCE": "/etc/oppcloud/instance", "CACHE_DIR": "/var/cache/oppcloud"}  # noqa: S108
+        environment |= here
+        command = [*_in_a_container(os.environ[CONTAINER_ENGINE], image, environment, told), *command]
+        environment = dict(os.environ) | environment
+    else:
+        environment |= {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "RUN_DIR": str(folder),
+            "INSTANCE": str(told / "instance"),
+            "CACHE_DIR": str(folder / "cache"),
+        }
     log = folder / "log"
     with log.open("wb") as output:
-        command = [*described["EntryPoint"], *described["Command"]]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 60

@@ -71,15 +71,22 @@ def test_from_a_stopped_cluster_to_a_receipt(  # all of it together is the point
         os.kill(start["pid"], 0)
 
 
-@pytest.mark.usefixtures("same_secrets", "worker", "plugin")
+@pytest.mark.usefixtures("same_secrets", "plugin")
+@pytest.mark.parametrize("more", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_what_would_cost_too_much_is_not_run(
-    aws: Aws, cluster: Cluster, queue: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+    aws: Aws,
+    cluster: Cluster,
+    queue: Any,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
 ) -> None:
     monkeypatch.setenv("FORWARD_TO", f"127.0.0.1:{queue.port}")
     monkeypatch.setenv("OPPCLOUD_STACK", "default")
-    result = run(project, "--oppcloud", "--oppcloud-max-cost", "0.000001")
+    result = run(project, "--oppcloud", "--oppcloud-max-cost", "0.000001", *more)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "it may cost $0.00 and has cost" in result.stdout
+    assert "stopped: it may cost $0.00 and has cost" in result.stdout
+    assert "3 errors" in result.stdout
     assert "--oppcloud-max-cost" in result.stdout
     assert workers(aws, cluster) == []
 

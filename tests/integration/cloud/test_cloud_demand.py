@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from oppcloud_worker.messages import RunRequest
 
@@ -44,6 +47,32 @@ def test_those_that_are_left_last_as_long_as_those_before(
     assert (demand.runs, demand.seconds) == (2, 2 * took)
 
 
+def test_expected_lengths_count_and_are_corrected_by_what_is_seen(
+    client: Client,
+    workers: Workers,
+    script: Callable[..., RunRequest],
+    wait_for: Callable[[Callable[[], object], float, str], None],
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    long = script("exit 0", name="long")
+    short = script(f"while [ ! -e {gate} ]; do sleep 0.1; done", name="short")
+    expected = [(short, 10.0), (long, 30.0)]
+    client.executor.submit(
+        [Submission(request=request, content=None, expected=seconds) for request, seconds in expected]
+    )
+    wait_for(lambda: client.dispatcher.demand(0).longest, 30, "the orders are taken up")
+    demand = client.dispatcher.demand(0)
+    assert (demand.runs, demand.seconds, demand.longest) == (2, 40.0, 30.0)
+    workers.start()
+    client.executor.result(long)
+    took = client.dispatcher.statistics.busy_time
+    demand = client.dispatcher.demand(0)
+    assert demand.seconds == demand.longest == pytest.approx(10.0 * took / 30.0)
+    gate.touch()
+    client.executor.result(short)
+
+
 def test_the_owner_counts_what_other_processes_of_its_session_sent(
     client: Client,
     script: Callable[..., RunRequest],
@@ -56,4 +85,27 @@ def test_the_owner_counts_what_other_processes_of_its_session_sent(
     requests = [script("exit 0", name=f"run {number}") for number in range(2)]
     executor.submit([Submission(request=request, content=None) for request in requests])
     wait_for(lambda: client.dispatcher.demand(0).runs == 2, 30, "the owner sees two runs")
+    assert client.dispatcher.demand(0).waiting == 2
     other.finish()
+
+
+def test_tells_who_has_nothing_to_do(
+    client: Client,
+    workers: Workers,
+    script: Callable[..., RunRequest],
+    wait_for: Callable[[Callable[[], object], float, str], None],
+    tmp_path: Path,
+) -> None:
+    for host in ("i-1", "i-2"):
+        workers.start(OPPCLOUD_HOST=host)
+    gate = tmp_path / "gate"
+    request = script(f"while [ ! -e {gate} ]; do sleep 0.1; done", name="long")
+    client.submit(request)
+    wait_for(lambda: client.dispatcher.demand(0).waiting == 0, 30, "the run is at work")
+    wait_for(lambda: len(client.dispatcher.demand(0).idle) == 1, 30, "one of two has nothing to do")
+    demand = client.dispatcher.demand(0)
+    assert demand.at_the_tail
+    assert demand.idle < {"i-1", "i-2"}
+    gate.touch()
+    client.executor.result(request)
+    wait_for(lambda: client.dispatcher.demand(0).idle == {"i-1", "i-2"}, 30, "both have nothing to do")

@@ -301,3 +301,30 @@ def test_a_session_begins_with_what_took_longest_last_time(project: Project) -> 
 
     second = project.run(*options)
     assert [line.split(" ")[0] for line in second.outlines if " PASSED " in line] == order
+
+
+def test_a_slot_that_dies_between_taking_and_starting_loses_no_run(
+    client: Client, desk: Desk, workers: Workers, server: Server, script: Script, wait_for: WaitFor
+) -> None:
+    request = script("echo survived")
+    client.submit(request)
+    wait_for(lambda: server.connection.llen("rq:queue:oppcloud"), 10, "the run waits")
+    assert desk.take("dead-1") is not None
+    # Nobody was told, and the slot is not heard of again.
+    server.connection.delete(keys.slot("dead-1"))
+    workers.start()
+
+    outcome = client.executor.result(request)
+    assert (outcome.stdout, outcome.attempt) == ("survived\n", 2)
+    assert client.dispatcher.statistics.lost == {"WORKER_LOST": 1}
+
+
+def test_an_idle_worker_ends_at_once_when_it_is_told_to(workers: Workers, server: Server, wait_for: WaitFor) -> None:
+    worker = workers.start(slots=2)
+    wait_for(lambda: server.connection.hlen("oppcloud:idle:oppcloud") == 2, 20, "both slots are idle")
+    worker.terminate()
+    _, said = worker.communicate(timeout=10)
+
+    # A slot that goes on waiting is killed.
+    assert (worker.returncode, b"SIGKILL" in said) == (0, False), said
+    assert not server.connection.exists("oppcloud:idle:oppcloud", "oppcloud:slots:oppcloud")

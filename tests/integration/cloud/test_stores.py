@@ -215,7 +215,7 @@ def test_no_credentials_are_an_error(s3: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "http://bucket", "bucket", "s3://key:secret@bucket/p", "s3://b?sse=rot13", "s3://b?region=x"]
+    "url", ["s3://", "http://bucket", "bucket", "s3://key:secret@bucket/p", "s3://b?sse=rot13", "s3://b?class=x"]
 )
 def test_what_is_no_address_of_a_store_is_an_error(url: str) -> None:
     with pytest.raises(StoreAddressError):

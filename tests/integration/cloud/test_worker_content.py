@@ -95,15 +95,17 @@ def damage(server: Server, content: Content) -> None:
     server.connection.copy(digest, keys.content() + entry.digest, replace=True)
 
 
-def test_damaged_content_is_never_used(client: Client, workers: Workers, server: Server, content: Content) -> None:
+def test_damaged_content_is_never_used_and_sent_anew(
+    client: Client, workers: Workers, server: Server, content: Content
+) -> None:
     Shipping(content_store("", server.connection)).send(content)
     damage(server, content)
     workers.start()
     outcome = run(client, content)
 
-    assert outcome.cause is Cause.CONTENT_MISSING
-    assert "digest" in outcome.message
-    assert outcome.attempt == Cause.CONTENT_MISSING.retries + 1
+    assert outcome.stdout.splitlines()[1] == "some data"
+    assert outcome.attempt == 2
+    assert "digest" in client.notices[0]
 
 
 def test_content_that_the_store_lost_is_sent_again(

@@ -331,7 +331,7 @@ def test_an_outcome_that_is_too_large_says_so(
 ) -> None:
     monkeypatch.setattr(runs, "OUTCOME_LIMIT", 2000)
     values = tuple(RecordedValue(kind="scalar", module="Net", name=f"s{index}", value="1") for index in range(100))
-    run = ticket(client, script(""), losses=1)
+    run = ticket(client, script(""), causes=("OUT_OF_SPACE",))
     runs.settle(server.connection, run, RunOutcome(cause=Cause.COMPLETED, values=values), key=client.key)
 
     outcome = runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"]

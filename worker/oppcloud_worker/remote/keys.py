@@ -15,7 +15,10 @@ oppcloud:session:<session>:runs          what the session is to run: sealed, com
 oppcloud:session:<session>:client        the process that judges its runs now
 oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
 oppcloud:<session>:submitter             which process of the session queues its runs
+oppcloud:<session>:objection             why no more of it may be run, for its other processes
 oppcloud:<session>:events                stream: started, requeued, finished
+oppcloud:<session>:live                  stream of what is soon forgotten: progress, console output
+oppcloud:<session>:followed              hash: the runs whose console output is wanted as it comes
 oppcloud:<session>:attempts              hash: which attempts were ever queued again (the fence)
 oppcloud:<session>:outcome:<run>         the first outcome of a run, compressed JSON
 oppcloud:<session>:files:<run>:<digest>  a result file
@@ -42,6 +45,8 @@ RENEW = 3
 LOOK = 5
 #: Outcomes, events and fences of a session that nobody cleaned up: a day.
 SESSION_DATA = 24 * 3600
+#: Progress and console output, after the last entry: a minute; and about how many entries are kept.
+LIVE, LIVE_LENGTH = 60, 10_000
 #: Result files that nobody fetched: an hour.
 RESULT_FILES = 3600
 #: Content that runs need, after its last use: a week.
@@ -117,9 +122,24 @@ def submitter(session: str) -> str:
     return f"oppcloud:{session}:submitter"
 
 
+def objection(session: str) -> str:
+    """Return the key of why no more of a session may be run."""
+    return f"oppcloud:{session}:objection"
+
+
 def events(session: str) -> str:
     """Return the key of a session's stream of events."""
     return f"oppcloud:{session}:events"
+
+
+def live(session: str) -> str:
+    """Return the key of a session's stream of progress and console output."""
+    return f"oppcloud:{session}:live"
+
+
+def followed(session: str) -> str:
+    """Return the key of the runs that somebody follows."""
+    return f"oppcloud:{session}:followed"
 
 
 def attempts(session: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import selectors
 import shutil
@@ -38,8 +39,10 @@ _log = logging.getLogger("oppcloud_worker")
 
 #: Seconds that slots have to stop their simulations and hand back their runs, before they are killed.
 GRACE = 3.0
-#: Slots that fail one after the other before the pool gives up.
+#: Slots that fail one after the other before the pool gives up, and seconds without one that works, if any ever did:
+#: longer than a network is usually cut, or a server restarted.
 _FAILURES = 3
+_PATIENCE = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,8 @@ class Pool:
     _slots: list[_Slot] = field(default_factory=list)
     _started: int = 0
     _failures: int = 0
+    #: When a slot last got to work (monotonic): a queue that could be reached once may come back.
+    _last_ready: float = -math.inf
     #: Why the pool ends: None as long as it does not, "" for no reason to complain.
     _ending: str | None = None
     _last_work: float = field(default_factory=time.monotonic)
@@ -187,8 +192,8 @@ class Pool:
         """Hear what a slot tells; when it has ended, start another in its place."""
         if not self._hear(slot):
             self._bury(slot)
-            if self._failures >= _FAILURES:
-                self._ending = self._ending or f"{_FAILURES} slots failed one after the other, giving up"
+            if self._failures >= _FAILURES and time.monotonic() - self._last_ready > _PATIENCE:
+                self._ending = self._ending or f"{self._failures} slots failed one after the other, giving up"
             elif self._ending is None:
                 self._start(scratch)
 
@@ -204,7 +209,7 @@ class Pool:
                 self._last_work = time.monotonic()
             elif "ready" in message:
                 slot.ready, self._failures = True, 0
-                self._last_work = time.monotonic()
+                self._last_work = self._last_ready = time.monotonic()
                 # Now that the slots are at work there is time for what handing back a run will need.
                 from . import rescue  # noqa: F401, PLC0415
             else:

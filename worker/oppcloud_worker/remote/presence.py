@@ -37,6 +37,10 @@ class SlotInfo:
     omnetpp: str = ""
     #: Bytes of memory that the worker may use, all its slots together; 0: it does not know.
     memory: int = 0
+    #: Id of the job that it is busy with, "" for none.
+    job: str = ""
+    #: Why it takes no runs for the time being, "" if it does.
+    trouble: str = ""
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -74,6 +78,7 @@ def present(connection: redis.Redis, queue: str) -> dict[str, SlotInfo]:
                 image=printable(info.image),
                 system=printable(info.system),
                 omnetpp=printable(info.omnetpp),
+                trouble=printable(info.trouble),
             )
         except (ValueError, MessageError):
             # A slot of another version may tell other things about itself; that it is there is what counts.

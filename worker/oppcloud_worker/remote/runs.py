@@ -91,15 +91,20 @@ def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> E
     )
 
 
-def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> bool:
-    """Tell the session that `slot` took the run; return whether anybody still wants its outcome."""
+def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> tuple[bool, bool]:
+    """Tell the session that `slot` took the run.
+
+    Return whether anybody still wants its outcome, and whether somebody follows what it prints.
+    """
     pipeline = connection.pipeline(transaction=False)
     pipeline.exists(keys.lease(ticket.session))
     pipeline.exists(keys.outcome(ticket.session, ticket.run))
-    started = Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot)
+    pipeline.hexists(keys.followed(ticket.session), ticket.run)
+    name = ticket.request.name
+    started = Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot, name=name)
     events.add(pipeline, ticket.session, started, kept=keys.kept(ticket.deadline))
-    leased, settled, *_ = pipeline.execute()
-    return bool(leased) and not settled
+    leased, settled, followed, *_ = pipeline.execute()
+    return bool(leased) and not settled, bool(followed)
 
 
 def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the event
@@ -117,7 +122,7 @@ def settle(  # noqa: PLR0913  # who asks, how it went, and what stands in the ev
 
     May be called by several for the same attempt; only the first has an effect.
     """
-    if outcome.cause.retries > ticket.losses:
+    if ticket.may_be_repeated(outcome.cause):
         message, memory = outcome.message, None
         if outcome.cause is Cause.OUT_OF_MEMORY:
             memory = _more_memory(connection, ticket, outcome)
@@ -150,7 +155,7 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
 
     `memory` is what it needs then, None for the same as before.
     """
-    following = ticket.again(counts=counts, memory=memory)
+    following = ticket.again(counted=cause.name if counts else "", memory=memory)
     fences, fence = keys.attempts(ticket.session), f"{ticket.run}-{following.attempt}"
     event = Event(
         kind=events.REQUEUED,
@@ -292,6 +297,16 @@ def withdraw(connection: redis.Redis, queue: str, session: str) -> int:
     return len(ours)
 
 
+def follow(connection: redis.Redis, session: str, wanted: Iterable[str]) -> None:
+    """Ask for the console output of runs as it comes, from those that run and from those that will."""
+    pipeline = connection.pipeline()
+    key = keys.followed(session)
+    for run in wanted:
+        pipeline.hset(key, run, "1")
+    pipeline.expire(key, keys.SESSION_DATA)
+    pipeline.execute()
+
+
 def become_submitter(connection: redis.Redis, session: str) -> bool:
     """Return whether this process is the one that queues the runs of `session`: the first that asks is."""
     return bool(connection.set(keys.submitter(session), b"1", nx=True, ex=keys.SESSION_DATA))
@@ -313,7 +328,18 @@ def stop(connection: redis.Redis, running: Iterable[tuple[str, str]]) -> None:
 def remove_session(connection: redis.Redis, queue: str, session: str, runs: Iterable[str]) -> None:
     """Remove all keys of a session that has ended."""
     pending.forget(connection, queue, session)
-    names = [key(session) for key in (keys.lease, keys.submitter, keys.events, keys.attempts)]
+    names = [
+        key(session)
+        for key in (
+            keys.lease,
+            keys.submitter,
+            keys.objection,
+            keys.events,
+            keys.live,
+            keys.followed,
+            keys.attempts,
+        )
+    ]
     names += [keys.outcome(session, run) for run in runs]
     for start in range(0, len(names), _CHUNK):
         connection.delete(*names[start : start + _CHUNK])

@@ -38,6 +38,7 @@ from oppcloud_worker.cache import Cache
 from oppcloud_worker.confinement import close_to_others
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.replay import ServedTickets
+from oppcloud_worker.room import lack_of_room
 from oppcloud_worker.settings import SlotSettings
 from oppcloud_worker.signing import ClusterKey, Proof
 from oppcloud_worker.store import ContentError
@@ -46,6 +47,7 @@ from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect
+from .reporter import Reporter
 from .results import store_results
 from .stores import content_store, result_limits, result_store
 
@@ -74,6 +76,8 @@ _UNWANTED = 3
 #: Seconds that a client may need to send content that a store has lost.
 _SENT_AGAIN = 3.0
 
+#: Seconds between two looks for room on a disk that is full.
+_NO_ROOM = 1.0
 #: Seconds between two tries when Redis is away for longer than the connection bridges.
 _AWAY = 1.0
 
@@ -166,8 +170,11 @@ class Slot(SimpleWorker):
         self._ending = ""
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
         self._ended = threading.Event()
+        self._reporter = Reporter(side, settings.name)
         #: The job that was taken last, "" before the first.
         self._taken = ""
+        #: Why no run is taken for the time being, "" if one is.
+        self._trouble = ""
 
     # What the job function asks for (`job.Host`).
 
@@ -195,13 +202,19 @@ class Slot(SimpleWorker):
         self.stop, self._unwanted = Stop(), 0
         self._ticket = ticket
         self._tell({"ticket": ticket.to_json()})
-        wanted = runs.announce_start(self.connection, ticket, self.name)
-        if not wanted:
+        wanted, followed = runs.announce_start(self.connection, ticket, self.name)
+        if wanted:
+            self._reporter.begin(ticket, followed=followed)
+        else:
             self._forget()
         if self._ending:
             # The signal came before there was anything to stop.
             self.stop.set()
         return wanted
+
+    def hear(self, data: bytes) -> None:
+        """Pass on what the simulation prints."""
+        self._reporter.hear(data)
 
     def keep_results(self, ticket: Ticket, outcome: RunOutcome) -> RunOutcome:
         """Store the result files; those of a stopped run are of no use to anybody."""
@@ -214,6 +227,7 @@ class Slot(SimpleWorker):
 
     def end(self, ticket: Ticket, outcome: RunOutcome, busy_time: float) -> None:
         """Settle the attempt, or hand the run back if it was us who ended it."""
+        self._reporter.end()
         why = self._ending or ("its session was away" if self._unwanted >= _UNWANTED else "")
         if outcome.cause is Cause.STOPPED and why:
             runs.hand_back(
@@ -234,11 +248,13 @@ class Slot(SimpleWorker):
         super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
         self._announce()
         self._renewer.start()
+        self._reporter.start()
         self._tell({"ready": True})
 
     def teardown(self) -> None:
         """Take the announcements back, as far as Redis can be reached."""
         self._ended.set()
+        self._reporter.stop()
         with contextlib.suppress(redis.RedisError):
             pipeline = self.connection.pipeline()
             presence.withdraw(pipeline, self._queue_name, self.name)
@@ -257,12 +273,29 @@ class Slot(SimpleWorker):
                 self.heartbeat()
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-                job = self._take()
+                job = self._take() if self._has_room() else None
                 if job is not None:
                     return job, self.queues[0]
             except LOST as error:  # noqa: PERF203  # the next time may be better
                 _log.warning("slot %s: the queue is away: %s", self.name, error)
                 self._ended.wait(_AWAY)
+
+    def _has_room(self) -> bool:
+        """Tell whether there is room for what a run writes; wait a moment if there is none."""
+        before, self._trouble = self._trouble, lack_of_room([self.scratch, self._cache.root])
+        if not self._trouble:
+            return True
+        if not before:
+            _log.error("slot %s: %s; it takes no runs until there is more", self.name, self._trouble)
+            pipeline = self.connection.pipeline()
+            # Whoever rings for a run would do so in vain.
+            pending.leave(pipeline, self._queue_name, [self.name])
+            if self._taken:
+                pending.release(pipeline, self._queue_name, self._taken)
+            pipeline.execute()
+            self._taken = ""
+        self._ended.wait(_NO_ROOM)
+        return False
 
     def _take(self) -> Job | None:
         """Return the job to run next; None after a while without one."""
@@ -362,7 +395,8 @@ class Slot(SimpleWorker):
         """Renew all leases; return whether the session of the current run still wants its outcome."""
         ticket = self._ticket
         pipeline = self._side.pipeline()
-        presence.announce(pipeline, self._queue_name, self.info)
+        info = replace(self.info, job="" if ticket is None else ticket.job_id, trouble=self._trouble)
+        presence.announce(pipeline, self._queue_name, info)
         rescue.ask_for_duty(pipeline, self._queue_name, self.name)
         pipeline.exists(keys.slot(self.name) if ticket is None else keys.lease(ticket.session))
         *_, on_duty, wanted = pipeline.execute()

@@ -1,0 +1,72 @@
+"""What is left of a campaign, for whoever decides how many machines it deserves.
+
+The dispatcher's thread looks at what only the queue knows; `demand` is asked from any thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oppcloud_worker.remote import pending, presence
+
+from .fleet import Demand
+
+if TYPE_CHECKING:
+    from .campaign import Campaign
+    from .sending import Sender
+
+
+class Backlog:
+    """Counts what has no outcome yet."""
+
+    def __init__(self, campaign: Campaign, sender: Sender) -> None:
+        self._campaign = campaign
+        self._sender = sender
+        #: Whether anybody wants to know: the queue is not asked for nothing.
+        self._asked = False
+        #: Runs of the session that wait, and all that have no outcome, whichever process sent them.
+        self._waiting, self._unfinished = 0, 0
+        self._idle: frozenset[str] = frozenset()
+
+    def look(self) -> None:
+        """Ask the queue (in the dispatcher's thread)."""
+        campaign = self._campaign
+        address, connection = campaign.address, campaign.connection
+        if not (self._asked and campaign.owner):
+            return
+        taken = pending.taken(connection, address.queue)
+        if not campaign.flights:
+            # Those of other processes of the session, as xdist has them.
+            self._waiting = len(pending.waiting(connection, address.queue, address.session))
+            self._unfinished = self._waiting + sum(job.startswith(f"{address.session}-") for job in taken)
+        slots = presence.present(connection, address.queue)
+        busy = {slots[name].host for name in taken.values() if name in slots}
+        self._idle = frozenset(info.host for info in slots.values()) - busy
+
+    def demand(self, expected: int) -> Demand:
+        """Return what is left to be done; `expected` runs if none was ordered yet."""
+        self._asked = True
+        ordered = self._sender.not_taken_up
+        if ordered is None:
+            runs, waiting = (expected, None) if expected else (self._unfinished, self._waiting)
+            return Demand(runs=runs, seconds=self._usual(runs), waiting=waiting, idle=self._idle)
+        flights = list(self._campaign.flights.values())
+        lengths = [flight.ticket.expected for flight in flights]
+        pace = self._pace(sum(lengths))
+        return Demand(
+            runs=ordered + len(flights),
+            seconds=pace * sum(lengths) if any(lengths) else self._usual(ordered + len(flights)),
+            longest=pace * max(lengths, default=0.0) or None,
+            waiting=ordered + sum(not flight.slot for flight in flights),
+            idle=self._idle,
+        )
+
+    def _usual(self, runs: int) -> float | None:
+        """Return the seconds that so many runs take if they are like those before them."""
+        statistics = self._campaign.statistics
+        return runs * statistics.busy_time / statistics.finished if statistics.finished else None
+
+    def _pace(self, left: float) -> float:
+        """Return how much longer runs take than was foreseen, where `left` seconds are foreseen for those under way."""
+        done = self._sender.foreseen - left
+        return self._campaign.statistics.busy_time / done if self._campaign.statistics.finished and done > 0 else 1.0

@@ -252,6 +252,7 @@ class ConfigCollector(pytest.Collector):
                     mode=settings.mode.value or chosen.mode or "",
                     name=settings.program.value,
                     top=self.parent.top,
+                    buildable=self.config.stash[PROJECTS_KEY].buildable,
                 )
             )
         except LocatedError as error:

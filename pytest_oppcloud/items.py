@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.messages import Verdict
+from oppcloud_worker.messages import Cause, Verdict
 
 from .baselines import BaselineFile, baseline_path
 from .command import build_request, decisive_settings, own_fingerprints, plain_command
@@ -129,9 +129,14 @@ class SimulationItem(pytest.Item):
         """Have the run simulated; raise `MachineryError` if that could not be done."""
         request = self.request
         outcome = executor_of(self.config).result(request)
-        made_with = {**outcome.provenance, **provenance(self.parent.program)}
+        made_with = dict(outcome.provenance)
+        # What a build made is told beside the values: it is another after each change of the sources.
+        product = made_with.pop("product", "")
+        made_with |= provenance(self.parent.program, built_elsewhere=bool(product))
         outcome = self.outcome = replace(outcome, provenance=made_with)
         self._tell(cause=outcome.cause.text, host=outcome.host, wall_time=f"{outcome.wall_time:.6f}")
+        if product:
+            self._tell(product=product)
         if outcome.events is not None:
             self._tell(events=str(outcome.events))
         fingerprints = [f"{value.value}/{value.name}" for value in outcome.values if value.kind == "fingerprint"]
@@ -242,9 +247,10 @@ class SimulationItem(pytest.Item):
             report.duration = outcome.wall_time
         ended_well = outcome.cause.verdict is Verdict.PASSED
         if report.failed and not ended_well and report.when in {"setup", "call"}:
+            whose = "build" if outcome.cause is Cause.BUILD_FAILED else "simulation"
             for name, text in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
                 if text.strip():
-                    report.sections.append((f"Captured {name} of the simulation", tail(text)))
+                    report.sections.append((f"Captured {name} of the {whose}", tail(text)))
         if report.when == "call" and self.judgement is not None:
             self._attach(report, self.judgement)
 

@@ -21,6 +21,8 @@ class Projects:
 
     def __init__(self) -> None:
         """Start with none."""
+        #: Whether whoever runs the simulations can build programs that are not there.
+        self.buildable = False
         self._projects: dict[Path | None, Project] = {None: Project()}
         self._contents: dict[tuple[Path | None, Path, Program], Content] = {}
 

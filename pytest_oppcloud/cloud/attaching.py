@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oppcloud_worker.remote import sessions
+from oppcloud_worker.remote import keys, sessions
 from oppcloud_worker.remote.keys import SESSION_LEASE
 from oppcloud_worker.remote.sessions import SessionRecord, digest_of
 
@@ -107,6 +107,8 @@ def attach(queue: SharedQueue, session: str, token: str, tell: Callable[[str], N
                 tell(f"oppcloud: {other} watches session {session}, or was lost: waiting up to {SESSION_LEASE} s")
                 told = True
             time.sleep(_LOOK)
+        # Which of our processes takes care of builds is found out anew.
+        queue.connection.delete(keys.submitter(session))
     return join(queue, session)
 
 

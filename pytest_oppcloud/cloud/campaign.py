@@ -71,13 +71,18 @@ class Flight:
 
     ticket: Ticket
     content: Content | None
-    model: str = "."
     followed: bool = False
+    #: What is noted of it where that is up to this process.
+    noted: SubmittedRun | None = None
     #: Whether only this process has it queued, and whether it has done so.
     again: bool = False
     sent: bool = False
     #: The slot that has it, "" while it is queued.
     slot: str = ""
+    #: Whether it waits for its program: it may not be queued, and nobody else may queue it as it is.
+    held: bool = False
+    #: Takes the outcome in place of the session.
+    then: Callable[[RunOutcome], None] | None = None
     #: Since when it has been neither queued nor started.
     limbo_since: float | None = None
 
@@ -164,7 +169,12 @@ class Campaign:
 
     def arrive(self, run: str, outcome: RunOutcome) -> None:
         """End a run, unless it has ended before."""
-        if self.flights.pop(run, None) is not None:
+        flight = self.flights.pop(run, None)
+        if flight is None:
+            return
+        if flight.then is not None:
+            flight.then(outcome)
+        else:
             self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 

@@ -71,7 +71,7 @@ class Dispatcher(threading.Thread):
         self._campaign = Campaign(address=address, connection=self._connection, owner=owner, hold=hold)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
-        self._watch = Watch(self._campaign, self._sender)
+        self._watch = Watch(self._campaign, self._sender, self._listener)
         self._backlog = Backlog(self._campaign, self._sender)
         self._finishing = threading.Event()
         self._next_look = 0.0
@@ -144,6 +144,8 @@ class Dispatcher(threading.Thread):
         except Exception as error:
             self._campaign.lose_all(Cause.WORKER_BROKEN, f"the dispatcher broke: {type(error).__name__}: {error}")
             raise
+        finally:
+            self._sender.close()
         # Whoever orders now gets an answer, too.
         while not self._finishing.is_set():
             self._lose_all("the queue was lost earlier in this session")
@@ -226,10 +228,12 @@ class Dispatcher(threading.Thread):
         ordered = self._sender.take_orders(send=True, wait=_BLOCK if waiting else 0.0)
         if ordered and self.address.submitted is not None:
             self._listener.replay(ordered)
+        self._sender.provide_programs()
         self._sender.send_some()
         # What happened in the session until now is of use to those only who know its runs.
         if self._sender.boarded or not self.address.judges:
             self._listener.listen(0.0 if self._sender.busy else _BLOCK)
+        self._sender.note_progress()
         if time.monotonic() >= self._next_look:
             self._watch.look()
             self._backlog.look()
@@ -254,6 +258,7 @@ class Dispatcher(threading.Thread):
             return
         try:
             self._cancel()
+            self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
             if hold is None:

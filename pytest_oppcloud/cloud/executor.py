@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.messages import Cause
 from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
 _HEARING = 1.0
+#: What befalls runs before they are queued.
+_NEVER_SIMULATED = frozenset({Cause.BUILD_FAILED, Cause.VERSION_MISMATCH})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +126,15 @@ class QueueExecutor:
 
     def wait_until_sent(self) -> dict[str, str]:
         """Wait until all that was submitted lies in the queue; return what could not be sent, by name, and why."""
-        while not self._dispatcher.all_sent:
+        while self._names and not self._dispatcher.all_sent:
             self._take_arrivals(_HEARING / 10)
         self._take_arrivals(0.0)
-        # An outcome of no attempt was made here; others are there for whoever attaches.
-        lost = {name: outcome.message for name, outcome in self._arrived.items() if outcome.attempt == 0}
+        # An outcome of no attempt was made here; most others are there for whoever attaches.
+        lost = {
+            name: outcome.message
+            for name, outcome in self._arrived.items()
+            if outcome.attempt == 0 or outcome.cause in _NEVER_SIMULATED
+        }
         return {**self._refused, **lost}
 
     def refuse(self, name: str, why: str) -> None:

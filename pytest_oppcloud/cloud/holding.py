@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import redis
+    from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.sessions import SessionRecord
     from oppcloud_worker.signing import ClusterKey
 
-    from .campaign import Flight
+    from .campaign import Order
 
 
 class SessionTakenError(Exception):
@@ -90,14 +91,13 @@ def myself() -> str:
     return f"{person()} (process {os.getpid()})"
 
 
-def submitted_run(flight: Flight) -> SubmittedRun:
-    """Return what is noted of a run."""
-    request = flight.ticket.request
+def submitted_run(order: Order, request: RunRequest) -> SubmittedRun:
+    """Return what is noted of a run; `request` is that of the order, with its files by their digest."""
     return SubmittedRun(
-        run=flight.ticket.run,
+        run=order.run,
         name=request.name,
         digest=digest_of(request),
         content=request.content or "",
-        folder=flight.model,
+        folder=order.model,
         config=request.config,
     )

@@ -9,6 +9,8 @@ from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
+from .statistics import BUILD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,8 +57,10 @@ class Listener:
     def replay(self, ordered: Sequence[str]) -> None:
         """Take in what became of runs that were submitted before; nobody needs to hear of each attempt again."""
         self._quiet = True
-        self.catch_up()
-        self._quiet = False
+        try:
+            self.catch_up()
+        finally:
+            self._quiet = False
         # Outcomes are kept longer than events.
         for start in range(0, len(ordered), _CHUNK):
             self.deliver([run for run in ordered[start : start + _CHUNK] if run in self._campaign.flights])
@@ -70,7 +74,8 @@ class Listener:
         """Take in an event; return whether it says that a run has an outcome."""
         campaign = self._campaign
         campaign.statistics.note(event)
-        campaign.board.note(event)
+        if not event.run.startswith(BUILD):
+            campaign.board.note(event)
         flight = campaign.flights.get(event.run)
         if event.kind == events.STARTED:
             self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"

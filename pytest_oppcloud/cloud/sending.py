@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import redis
@@ -14,8 +15,9 @@ from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
-from oppcloud_worker.ticket import Ticket
+from oppcloud_worker.ticket import Kind, Ticket
 
+from .building import Builds
 from .campaign import Arrival, Flight
 from .holding import SessionTakenError, submitted_run
 from .shipping import Shipping
@@ -42,12 +44,15 @@ class Sender:
             content_store(campaign.address.store, campaign.connection),
             lambda done, total: campaign.board.stage("bundle", done, total),
         )
+        self._builds = Builds(campaign, self._shipping)
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
         self._unsent: deque[Flight] = deque()
-        #: Whether this process queues runs; asked once, at the first order.
-        self._submitter: bool | None = None
+        #: Whether it is up to this process to queue runs and to have programs built; asked once, at the first order.
+        self._leads: bool | None = None
+        #: As many runs as were ordered when all of them were where they belong; -1 as long as they are not.
+        self._settled = -1
         #: Whether it is noted what the session is asked for, as far as that is up to this process.
         self._noted = False
         #: Flights that may be for another process to queue.
@@ -66,7 +71,7 @@ class Sender:
     @property
     def all_sent(self) -> bool:
         """Whether all that was ordered lies in the queue, or never will (asked by any thread)."""
-        return self._ordered == self._boarded and not self.busy
+        return self._ordered == self._settled
 
     @property
     def boarded(self) -> bool:
@@ -85,7 +90,7 @@ class Sender:
 
     def is_responsible(self, flight: Flight) -> bool:
         """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
-        return flight.sent or not self._submitter
+        return not flight.held and (flight.sent or not self._submits)
 
     def take_orders(self, *, send: bool, wait: float = 0.0) -> list[str]:
         """Turn orders into flights, and have them sent if it is up to this process; return the runs.
@@ -122,18 +127,45 @@ class Sender:
         followed = [flight.ticket.run for flight in self._undecided if flight.followed]
         if followed:
             runs.follow(campaign.connection, address.session, followed)
-        if self._submitter is None:
-            # What was submitted before is there, or will be found missing.
-            attached = address.submitted is not None
-            self._submitter = not attached and runs.become_submitter(campaign.connection, address.session)
-            self._noted = not self._submitter or hold is None
+        if self._leads is None:
+            self._leads = runs.become_submitter(campaign.connection, address.session)
+            self._noted = not self._submits or hold is None
         if hold is not None and not self._noted:
-            hold.note_runs(submitted_run(flight) for flight in self._undecided)
+            hold.note_runs(flight.noted for flight in self._undecided if flight.noted is not None)
             self._noted = True
         # The longest first: with the first of them the workers begin.
-        ours = [flight for flight in self._undecided if flight.again or self._submitter]
+        ours = [flight for flight in self._undecided if not flight.held and (flight.again or self._submits)]
         self._unsent.extend(sorted(ours, key=lambda flight: -flight.ticket.expected))
         self._undecided.clear()
+
+    @property
+    def _submits(self) -> bool:
+        """Whether this process queues the runs of the session; what was submitted before will be found missing."""
+        return bool(self._leads) and self._campaign.address.submitted is None
+
+    def provide_programs(self) -> None:
+        """Go on with what held runs wait for."""
+        if self._leads is None or not self._builds.is_due():
+            return
+        with self._lease_kept():
+            for flight in self._builds.advance(lead=self._leads):
+                if flight.ticket.kind is Kind.BUILD:
+                    if self._leads:
+                        self._unsent.appendleft(flight)
+                elif flight.again or self._submits:
+                    self._unsent.append(flight)
+
+    def note_progress(self) -> None:
+        """Note how many of the runs that were ordered are where they belong: in the queue, or at their end."""
+        self._settled = -1 if self.busy or self._builds.holds_any else self._boarded
+
+    def leave(self) -> None:
+        """Let others have built what this session would have built for them."""
+        self._builds.leave()
+
+    def close(self) -> None:
+        """Remove what was kept for the case that the store loses it."""
+        self._shipping.close()
 
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
@@ -156,7 +188,7 @@ class Sender:
 
     def send_again(self, flight: Flight, *, anew: bool = False) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
-        if flight.content is not None:
+        if flight.content is not None and not flight.held:
             self._shipping.forget_sent()
             # If it cannot be sent, the worker will say what is missing.
             with contextlib.suppress(ContentError, OSError, *LOST):
@@ -176,12 +208,17 @@ class Sender:
     def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[Flight]:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
         for order in orders:
-            request = order.request
+            asked = request = order.request
+            content, needs, held = order.content, order.needs, False
             try:
-                if order.content is not None:
-                    request = self._shipping.addressed(request, order.content)
-                    if send and (order.again or self._submitter is not False):
-                        self._shipping.send(order.content)
+                asked = request if content is None else self._shipping.addressed(request, content)
+                provided = None if content is None else self._builds.provided(content, needs)
+                if provided is not None:
+                    content, needs = provided.content, provided.needs
+                    request = replace(self._shipping.addressed(request, content), product=provided.product)
+                    if send and (order.again or self._leads is not False):
+                        self._shipping.send(content)
+                held = content is not None and provided is None
             except (ContentError, OSError) as error:
                 message = f"its files cannot be sent: {error}"
                 outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=message, attempt=0)
@@ -200,13 +237,16 @@ class Sender:
                 store=address.store,
                 all_results=address.all_results,
                 deadline=0.0 if address.record is None else address.record.deadline,
-                needs=order.needs,
+                needs=needs,
                 expected=order.expected,
                 priority=address.priority,
             )
-            yield Flight(
-                ticket=ticket, content=order.content, model=order.model, again=order.again, followed=order.followed
-            )
+            flight = Flight(ticket=ticket, content=content, followed=order.followed, again=order.again)
+            if self._campaign.hold is not None and not self._noted:
+                flight.noted = submitted_run(order, asked)
+            if held:
+                self._builds.hold(flight)
+            yield flight
 
     @contextlib.contextmanager
     def _lease_kept(self) -> Iterator[None]:

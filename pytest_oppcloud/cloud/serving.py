@@ -19,10 +19,14 @@ _KINDS = 3
 
 def can_serve(needs: Needs, slots: Iterable[SlotInfo]) -> bool:
     """Tell whether any of `slots` can take a run with these needs, now or when others have ended."""
-    return any(_serves(slot) and needs.met_by(memory=slot.memory, image=slot.image) for slot in slots)
+    return any(
+        serves(slot) and needs.met_by(memory=slot.memory, image=slot.image, system=slot.system, omnetpp=slot.omnetpp)
+        for slot in slots
+    )
 
 
-def _serves(slot: SlotInfo) -> bool:
+def serves(slot: SlotInfo) -> bool:
+    """Tell whether a slot takes runs of ours at all."""
     return slot.protocol == PROTOCOL and not slot.trouble
 
 
@@ -32,16 +36,19 @@ def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
     others = sorted({slot.version for slot in workers if slot.protocol != PROTOCOL})
     if len(workers) == sum(slot.protocol != PROTOCOL for slot in workers):
         return f"its workers are of another version ({', '.join(others)})"
-    if not any(map(_serves, workers)):
+    if not any(map(serves, workers)):
         return f"its workers take no runs: {'; '.join(sorted({slot.trouble for slot in workers if slot.trouble}))}"
     wanted = [
         f"{gibibytes(needs.memory)} of memory (as last time, or as needs.memory in oppcloud.toml says)"
         if needs.memory
         else "",
         f"the image {needs.image}" if needs.image else "",
+        f"the system {needs.system} that its program was built for" if needs.system else "",
+        f"OMNeT++ {needs.omnetpp}" if needs.omnetpp else "",
     ]
     kinds = Counter(
-        f"{gibibytes(slot.memory)} and {f'the image {slot.image}' if slot.image else 'no image'}" for slot in workers
+        f"{gibibytes(slot.memory)} and {f'the image {slot.image}' if slot.image else 'no image'}{_system(slot)}"
+        for slot in workers
     )
     found = [f"{count} with {kind}" for kind, count in kinds.most_common(_KINDS)]
     if len(kinds) > _KINDS:
@@ -52,3 +59,9 @@ def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
 def gibibytes(size: int) -> str:
     """Return a figure of memory for people."""
     return f"{size / 2**30:.3g} GiB"
+
+
+def _system(slot: SlotInfo) -> str:
+    """Return what programs must be built for to run there, in brackets."""
+    words = [slot.system, f"OMNeT++ {slot.omnetpp}" if slot.omnetpp else ""]
+    return f" ({', '.join(filter(None, words))})" if any(words) else ""

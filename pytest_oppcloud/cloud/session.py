@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import enum
+import os
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
 from pytest_oppcloud.queues.sessions import SharedQueue
-from pytest_oppcloud.session import NOTES_KEY
+from pytest_oppcloud.session import NOTES_KEY, PROJECTS_KEY
 
 from .attaching import Attachment, attach, attach_command, join, new_record
 from .campaign import QueueAddress
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
-#: Runs that are named one by one.
-_NAMED = 5
+#: Files, or runs, that are named where many stay behind.
+_SHOWN = 5
 #: What starts a worker.
 _WORKER = "`python -m oppcloud_worker`"
 
@@ -85,6 +86,7 @@ class CloudSession:
         self._dispatcher: Dispatcher | None = None
         self._display: Display | None = None
         self._ended = False
+        config.stash[PROJECTS_KEY].buildable = True
         self._executor = QueueExecutor(
             description=self._description(),
             open_queue=self._open,
@@ -309,10 +311,21 @@ class CloudSession:
                 raise pytest.UsageError("--oppcloud-detach: there is no simulation to submit")
             return
         self._expected = len(submissions)
+        self._tell_what_stays_behind(submissions)
         try:
             self._executor.submit(submissions)
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from error
+
+    def _tell_what_stays_behind(self, submissions: Sequence[Submission]) -> None:
+        """Tell which files git does not track that look as if they were needed."""
+        contents = {id(item.content): item.content for item in submissions if item.content is not None}
+        left = sorted({path for content in contents.values() for path in content.left_behind})
+        if left:
+            here = self._config.invocation_params.dir
+            shown = ", ".join(os.path.relpath(path, here) for path in left[:_SHOWN])
+            more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            self._notify(f"oppcloud: left behind, as git does not track it: {shown}{more} (git add, or files.extra)")
 
     def _submissions(self, items: Sequence[SimulationItem]) -> list[Submission]:
         """Return what is to be sent; what cannot be is refused, and its item tells why when its turn comes."""
@@ -353,8 +366,8 @@ class CloudSession:
         trouble = self._executor.wait_until_sent()
         if trouble:
             self._end()
-            shown = [f"{name}: {why}" for name, why in list(trouble.items())[:_NAMED]]
-            more = [f"... and {len(trouble) - _NAMED} more"] if len(trouble) > _NAMED else []
+            shown = [f"{name}: {why}" for name, why in list(trouble.items())[:_SHOWN]]
+            more = [f"... and {len(trouble) - _SHOWN} more"] if len(trouble) > _SHOWN else []
             text = "\n".join([f"nothing was submitted, as {len(trouble)} runs cannot be sent", *shown, *more])
             pytest.exit(text, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self._end(leave=True)

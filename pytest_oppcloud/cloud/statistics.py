@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from oppcloud_worker.remote.presence import SlotInfo
 
 
+#: What the names of those runs begin with that are builds.
+BUILD = "build_"
 #: Ends that tell how long a run takes.
 _TELLING = frozenset({Cause.COMPLETED.name, Cause.TIMEOUT.name})
 
@@ -50,6 +52,8 @@ class Statistics:
     slot_ends: dict[str, float] = field(default_factory=dict)
     #: All runs that anything was heard of.
     seen_runs: set[str] = field(default_factory=set)
+    #: What was built for the runs, where and in what time.
+    built: list[str] = field(default_factory=list)
     #: What was seen of each run that was simulated to its end or its time limit, by its name over sessions.
     seen: dict[str, Seen] = field(default_factory=dict)
     #: Outcomes of attempts that had been given up, after the run had been judged by another: of no effect.
@@ -62,13 +66,15 @@ class Statistics:
         # By the clock of Redis, so that those of a session of before are told apart as well.
         now = event.time
         self.seen_runs.add(event.run)
+        if event.kind == events.REQUEUED:
+            self.lost[event.cause] += 1
+        if event.run.startswith(BUILD):
+            return
         if event.slot:
             self.used_slots.add(event.slot)
         if event.kind == events.STARTED:
             self.last_start = now
             self.first_start = self.last_start if self.first_start is None else self.first_start
-        elif event.kind == events.REQUEUED:
-            self.lost[event.cause] += 1
         elif event.kind == events.FINISHED and event.run not in self._settled:
             self._settled[event.run] = event.attempt
             self.finished += 1
@@ -101,7 +107,8 @@ class Statistics:
                 f"; simulated for {self.wall_time:.1f} s in {elapsed:.1f} s "
                 f"({min(share, 1.0):.0%} of the slots' time, {1000 * self._overhead():.1f} ms per run beside it)"
             )
-        result = [text, *self._tail(slots)]
+        # Runs whose program could not be had ended here, on no slot.
+        result = [*([text] if slots else []), *(f"built {what}" for what in self.built), *self._tail(slots)]
         if self.lost:
             causes = ", ".join(f"{count} x {_cause(name)}" for name, count in self.lost.most_common())
             lost = sum(self.lost.values())

@@ -9,6 +9,7 @@ from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, pending, presence, rescue
 from oppcloud_worker.remote.connection import as_text
+from oppcloud_worker.ticket import Kind
 
 from .serving import can_serve, why_not
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.ticket import Needs
 
     from .campaign import Campaign, Flight
+    from .listening import Listener
     from .sending import Sender
 
 #: Seconds that a run may be neither queued nor started before it counts as lost.
@@ -74,8 +76,10 @@ class Watch:
                 flight.limbo_since = None
             else:
                 self._miss(flight, now)
-        if not address.detaching:
-            self._find_unservable(waiting, slots, now)
+        if address.detaching:
+            # Those that are queued may wait for a worker when pytest is gone.
+            waiting = [flight for flight in waiting if flight.held or flight.ticket.kind is Kind.BUILD]
+        self._find_unservable(waiting, slots, now)
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
@@ -97,7 +101,7 @@ class Watch:
     def _find_dead_slots(self, slots: dict[str, SlotInfo]) -> None:
         """Hand back the runs of slots that have not been heard of for the time of their lease."""
         for flight in list(self._campaign.flights.values()):
-            if flight.slot and flight.slot not in slots:
+            if flight.slot and flight.slot not in slots and not flight.held:
                 message = rescue.dead_slot(flight.slot)
                 self._campaign.settle(flight, RunOutcome(cause=Cause.WORKER_LOST, message=message))
 
@@ -105,7 +109,7 @@ class Watch:
         """Look after the runs of slots that live, but are busy with something else: Redis lost how they ended."""
         for flight in list(self._campaign.flights.values()):
             info = slots.get(flight.slot)
-            if info is None:
+            if info is None or flight.held:
                 continue
             if info.job == flight.ticket.job_id:
                 flight.limbo_since = None

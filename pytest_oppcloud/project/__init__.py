@@ -1,9 +1,11 @@
 """What a project says about its simulations: `oppcloud.toml`, and the program that belongs to a folder.
 
 Stages: `reader` (text) → `keys` (each value checked) → `settings` (what holds for a config) → `program` (what is
-started). Pure but for looking at files: no pytest.
+started). Beside them, what program files tell of themselves: `binary`, `provenance`. Pure but for looking at files: no
+pytest.
 """
 
+from .binary import Binary, is_binary, own_libraries, read_binary
 from .keys import UNLIMITED, Alternative, ToleranceRule, override, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .provenance import provenance
@@ -14,6 +16,7 @@ __all__ = [
     "FILE_NAME",
     "UNLIMITED",
     "Alternative",
+    "Binary",
     "Program",
     "ProgramMissingError",
     "ProgramWish",
@@ -22,8 +25,11 @@ __all__ = [
     "ToleranceRule",
     "find_program",
     "find_project_file",
+    "is_binary",
     "override",
+    "own_libraries",
     "provenance",
+    "read_binary",
     "read_project",
     "seconds",
     "simulated_time",

@@ -262,6 +262,7 @@ KEYS = MappingProxyType(
         "environment": Key(check=_table),
         "mode": Key(check=_choice("release", "debug")),
         "build": Key(check=_words, per_config=False),
+        "build_timeout": Key(check=seconds, per_config=False),
         "extra_options": Key(check=_texts, per_config=False),
         "omnetpp": Key(check=_choice(*VERSIONS), per_config=False),
         "files.include": Key(check=_texts, per_config=False),

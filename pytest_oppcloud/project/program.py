@@ -38,6 +38,7 @@ _ASSIGNMENT = re.compile(
 _PLACEHOLDER = re.compile(r"\{(folder|name)\}")
 _VARIABLE = re.compile(r"\$\((\w+)\)|\$\{(\w+)\}")
 _LIBRARY_SUFFIXES = (".so", ".dylib")
+_TO_BE_BUILT = "to be built by its worker"
 
 
 class ProgramMissingError(SettingsError):
@@ -58,6 +59,8 @@ class Program:
     mode: str
     #: Why this one, for the header.
     reason: str
+    #: Whether `files` are there; else the project's build command must make them first.
+    built: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,8 @@ class ProgramWish:
     name: str = ""
     #: Folders above this one are not looked at for built programs.
     top: Path | None = None
+    #: Whether a program will do that the project's build command is yet to make.
+    buildable: bool = False
 
     @property
     def base(self) -> Path:
@@ -123,8 +128,26 @@ def _named_program(wish: ProgramWish, programs: tuple[Alternative, ...]) -> Prog
             if missing not in tried:
                 tried.append(missing)
     build = wish.project.build
+    if build and wish.buildable:
+        for alternative in alternatives:
+            if alternative.words[0] != PYTHON:
+                return _promised_program(alternative, wish)
     advice = f"Build it: {shlex.join(build)}" if build else "Build it, or mend `program` in that file."
     raise ProgramMissingError(f"none of these programs exists: {', '.join(tried)}", file=file, advice=advice)
+
+
+def _promised_program(alternative: Alternative, wish: ProgramWish) -> Program:
+    """Return the program as it will be once the build command has made it."""
+    mode = wish.modes[0]
+    words, files, _ = _resolve(alternative, wish, mode, promised=True)
+    return Program(
+        words=words,
+        ned_path=_declared_ned_path(wish) or (),
+        files=files,
+        mode=mode,
+        reason=f"{alternative.name} of {FILE_NAME}, {_TO_BE_BUILT}",
+        built=False,
+    )
 
 
 def _why_named(alternative: Alternative, wish: ProgramWish, missing: list[str]) -> str:
@@ -133,8 +156,10 @@ def _why_named(alternative: Alternative, wish: ProgramWish, missing: list[str]) 
     return f"{alternative.name} of {FILE_NAME}" + (f", as there is no {', '.join(missing)}" if missing else "")
 
 
-def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tuple[str, ...], tuple[Path, ...], str]:
-    """Return (words, files that travel, what is missing or "") of an alternative.
+def _resolve(
+    alternative: Alternative, wish: ProgramWish, mode: str, *, promised: bool = False
+) -> tuple[tuple[str, ...], tuple[Path, ...], str]:
+    """Return (words, files that travel, what is missing or "") of an alternative; if `promised`, nothing is missing.
 
     A word that is the path of a file, relative to the settings file, comes back relative to the ini file.
     """
@@ -144,14 +169,10 @@ def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tu
     if first != PYTHON:
         first += _SUFFIX[mode]
         path = wish.base / first
-        if "/" not in first:
-            if shutil.which(first) is None:
-                return (), (), f"{first} on the PATH"
-        elif not path.is_file():
-            return (), (), first
-        elif not os.access(path, os.X_OK):
-            return (), (), f"{first} (it is not executable)"
-        else:
+        missing = "" if promised else _what_is_missing(first, path)
+        if missing:
+            return (), (), missing
+        if "/" in first:
             files.append(path)
             first = relative(path, wish.folder)
     words.append(first)
@@ -159,12 +180,23 @@ def _resolve(alternative: Alternative, wish: ProgramWish, mode: str) -> tuple[tu
         is_library = before == "-l" and "/" in word
         path = _library(wish.base / word, mode) if is_library else wish.base / word
         needed = is_library or (before == PYTHON and not word.startswith("-"))
-        if needed and not path.is_file():
+        will_be = is_library and promised
+        if needed and not path.is_file() and not will_be:
             return (), (), os.path.relpath(path, wish.base)
-        if path.is_file():
+        if path.is_file() or will_be:
             files.append(path)
-        words.append(_seen_from(path, wish.folder) if not word.startswith("-") and path.exists() else word)
+        is_path = will_be or (not word.startswith("-") and path.exists())
+        words.append(_seen_from(path, wish.folder) if is_path else word)
     return tuple(words), tuple(files), ""
+
+
+def _what_is_missing(first: str, path: Path) -> str:
+    """Return what keeps the first word of a command from being started, "" if nothing does."""
+    if "/" not in first:
+        return f"{first} on the PATH" if shutil.which(first) is None else ""
+    if not path.is_file():
+        return first
+    return "" if os.access(path, os.X_OK) else f"{first} (it is not executable)"
 
 
 def _library(path: Path, mode: str) -> Path:
@@ -176,7 +208,7 @@ def _library(path: Path, mode: str) -> Path:
 
 
 def _seen_from(path: Path, folder: Path) -> str:
-    return relative(path, folder) if path.is_file() else os.path.relpath(path, folder)
+    return os.path.relpath(path, folder) if path.is_dir() else relative(path, folder)
 
 
 def _fill(word: str, wish: ProgramWish) -> str:
@@ -217,6 +249,8 @@ def _built_program(wish: ProgramWish) -> Program:
                         reason="built here" if place == wish.folder else f"built in {relative(place, wish.folder)}",
                     )
                 (promised if has_makefile else tried).append(os.path.relpath(path, wish.folder))
+    if wish.project.build and wish.buildable:
+        return _promised_by_makefile(wish)
     # What a Makefile names is what people know.
     tried = [path for path in dict.fromkeys((*promised, *tried)) if not path.endswith(".dylib")]
     shown = ", ".join(tried[:4]) + (f" and {len(tried) - 4} more" if len(tried) > 4 else "")
@@ -225,13 +259,43 @@ def _built_program(wish: ProgramWish) -> Program:
     )
 
 
+def _promised_by_makefile(wish: ProgramWish) -> Program:
+    """Return what the build command is expected to make.
+
+    That is the TARGET of the nearest Makefile with one, else a file that is called after the folder of the settings.
+    """
+    mode = wish.modes[0]
+    makefiles = (place for place in _places(wish.folder, wish.top) if _has_target(place / "Makefile"))
+    place = next(makefiles, wish.base)
+    path = next(_built_files(place, mode), place / place.name)
+    declared = _declared_ned_path(wish)
+    return Program(
+        words=_words_for(path, wish.folder, mode),
+        ned_path=_ned_path(place, wish.folder) if declared is None else declared,
+        files=(path,),
+        mode=mode,
+        reason=_TO_BE_BUILT,
+        built=False,
+    )
+
+
+def _has_target(makefile: Path) -> bool:
+    return makefile.is_file() and "TARGET" in dict(_ASSIGNMENT.findall(makefile.read_text(errors="replace")))
+
+
 def _start(path: Path, folder: Path, mode: str) -> tuple[str, ...]:
     """Return the words that start what was built at `path`, () if nothing was."""
     if not path.is_file():
         return ()
+    is_library = path.suffix in _LIBRARY_SUFFIXES
+    return _words_for(path, folder, mode) if is_library or os.access(path, os.X_OK) else ()
+
+
+def _words_for(path: Path, folder: Path, mode: str) -> tuple[str, ...]:
+    """Return the words that start a program, or a library in OMNeT++'s own program."""
     if path.suffix in _LIBRARY_SUFFIXES:
         return ("opp_run" + _SUFFIX[mode], "-l", relative(path, folder))
-    return (relative(path, folder),) if os.access(path, os.X_OK) else ()
+    return (relative(path, folder),)
 
 
 def _how_to_build(wish: ProgramWish) -> str:

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 _COMPILER = re.compile(rb"GCC: \([^)\0]*\) ([0-9.]+)|([A-Za-z ]*clang version [0-9.]+)")
 
 
-def provenance(program: Program) -> dict[str, str]:
-    """Return what is known of the program: "program", "mode" and "compiler"."""
+def provenance(program: Program, *, built_elsewhere: bool = False) -> dict[str, str]:
+    """Return what is known of the program: "program", "mode" and "compiler".
+
+    The file here tells nothing about one that was `built_elsewhere`.
+    """
     path = program.files[0] if program.files else Path(program.words[0])
     known = {"program": path.name, "mode": program.mode}
-    if program.files and program.words[0] != PYTHON:
+    if program.files and program.words[0] != PYTHON and not built_elsewhere:
         known["compiler"] = _compiler(path)
     return {name: value for name, value in known.items() if value}
 

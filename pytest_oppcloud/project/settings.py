@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .keys import Alternative, ToleranceRule
 
 
+#: Seconds: enough for OMNeT++'s largest model libraries on one core.
+DEFAULT_BUILD_TIMEOUT = 7200.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """The settings for the runs of one config; None where the file says nothing.
@@ -92,6 +96,12 @@ class Project:
         return self._value("build")
 
     @property
+    def build_timeout(self) -> float:
+        """Seconds that the build command may take; 0 for no limit."""
+        entry = self.general.get("build_timeout")
+        return DEFAULT_BUILD_TIMEOUT if entry is None else float(entry.value)
+
+    @property
     def extra_options(self) -> tuple[str, ...]:
         """Options of ini files that the model's library registers."""
         return self._value("extra_options")
@@ -101,6 +111,12 @@ class Project:
         """The version of OMNeT++ whose rules ini files are read by."""
         entry = self.general.get("omnetpp")
         return DEFAULT_VERSION if entry is None else VERSIONS[entry.value]
+
+    @property
+    def omnetpp(self) -> str:
+        """The version of OMNeT++ that the file asks for, "" if it does not say."""
+        entry = self.general.get("omnetpp")
+        return "" if entry is None else str(entry.value)
 
     @property
     def files_include(self) -> tuple[str, ...]:

@@ -44,7 +44,10 @@ def imports(module: str) -> list[str]:
 def test_one_function_starts_simulations_and_two_places_call_it() -> None:
     assert users("simulation.execute", "execute") == ["pytest_oppcloud/execution.py", "worker/oppcloud_worker/job.py"]
     assert imports("oppcloud_worker.guardian") == ["worker/oppcloud_worker/supervision.py"]
+    # Builds are started in a second place, and by workers only.
+    assert users("building.build") == ["worker/oppcloud_worker/job.py"]
     assert users("guardian", "Guardian") == [
+        "worker/oppcloud_worker/building.py",
         "worker/oppcloud_worker/simulation.py",
         "worker/oppcloud_worker/supervision.py",
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_oppcloud.content import Content, content_of
+from pytest_oppcloud.content import Content, Recipe, content_of, library_folders
 from pytest_oppcloud.project import Program, Project, read_project
 
 if TYPE_CHECKING:
@@ -65,6 +65,46 @@ def test_what_the_settings_say(tmp_path: Path) -> None:
     assert content.root == tmp_path
     assert names(content) == ["home/a.ned", "home/b.ini", "home/data/d.xml", "home/p", "lib/l.ned"]
     assert content.directory(home) == "home"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_git_does_not_know_stays_behind_and_is_told(tmp_path: Path) -> None:
+    touched(tmp_path, "a.ned", "new.ned", "new_m.cc", "ignored.ned", "notes.txt", "sub/extra.ned", "p")
+    (tmp_path / ".gitignore").write_text("ignored.ned\n")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607 - whichever git there is
+    subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607
+    content = content_of(project(tmp_path, '[files]\nextra = ["sub/extra.ned"]\n'), program(tmp_path / "p"), tmp_path)
+    assert names(content) == [".gitignore", "a.ned", "p", "sub/extra.ned"]
+    assert content.left_behind == (tmp_path / "new.ned",)
+
+
+def test_what_a_build_makes_is_no_source(tmp_path: Path) -> None:
+    home = tmp_path / "model"
+    touched(home, "a.ned", "a.cc", "p")
+    (home / "helper").write_bytes(b"\x7fELF...")
+    said = project(home, 'build = ["make"]\nbuild_timeout = 60\n')
+    content = content_of(said, program(home / "p"), home)
+    assert names(content) == ["a.cc", "a.ned", "oppcloud.toml", "p"]
+    assert names(content.sources()) == ["a.cc", "a.ned", "oppcloud.toml"]
+    assert content.recipe == Recipe(command=("make",), directory=".", mode="release", makes=("p",), timeout=60.0)
+    assert content.is_built
+
+    (home / "p").unlink()
+    unbuilt = content_of(said, program(home / "p"), home)
+    assert names(unbuilt) == names(content.sources())
+    assert not unbuilt.is_built
+
+
+def test_a_python_program_needs_no_build(tmp_path: Path) -> None:
+    touched(tmp_path, "p.py")
+    said = project(tmp_path, 'build = ["make"]\n')
+    script = Program(words=("{python}", "p.py"), ned_path=(), files=(tmp_path / "p.py",), mode="", reason="")
+    assert content_of(said, script, tmp_path).recipe is None
+
+
+def test_folders_of_libraries() -> None:
+    listed = ["libtop.so", "a/libx.so.1", "a/b.so", "c/liby.dylib", "d/lib.txt"]
+    assert library_folders(listed) == (".", "a", "c")
 
 
 def test_folders_of_the_ned_path_come_along(tmp_path: Path) -> None:

@@ -248,3 +248,57 @@ def test_a_named_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_name_without_a_settings_file(tmp_path: Path) -> None:
     with pytest.raises(ProgramMissingError, match="names programs for"):
         find_program(ProgramWish(project=Project(), settings=RunSettings(), folder=tmp_path, name="engine"))
+
+
+# -- to be built by a worker -----------------------------------------------------------------------------------------
+
+
+def promised(folder: Path, text: str, *, mode: str = "", home: Path | None = None) -> Program:
+    home = home or folder
+    (home / "oppcloud.toml").write_text(text)
+    project = read_project(home / "oppcloud.toml")
+    return find_program(
+        ProgramWish(
+            project=project,
+            settings=project.settings("General"),
+            folder=folder,
+            mode=mode,
+            top=home,
+            buildable=True,
+        )
+    )
+
+
+def test_what_a_build_will_make_is_promised(tmp_path: Path) -> None:
+    text = 'build = "make"\nprogram = ["{python} missing.py", "src/sim -x"]\n'
+    program = promised(tmp_path, text, mode="debug")
+    assert (program.words, program.files) == (("src/sim_dbg", "-x"), (tmp_path / "src/sim_dbg",))
+    assert not program.built
+    assert program.reason.endswith("to be built by its worker")
+
+
+def test_a_library_for_opp_run_is_promised(tmp_path: Path) -> None:
+    program = promised(tmp_path, 'build = "make"\nprogram = "opp_run -l src/model"\n')
+    assert program.words == ("opp_run", "-l", "src/libmodel.so")
+    assert program.files == (tmp_path / "src" / "libmodel.so",)
+
+
+def test_what_exists_wins_over_what_must_be_built(tmp_path: Path) -> None:
+    (tmp_path / "sim.py").touch()
+    program = promised(tmp_path, 'build = "make"\nprogram = ["./sim", "{python} sim.py"]\n')
+    assert program.words == ("{python}", "./sim.py")
+    assert program.built
+
+
+def test_without_a_name_the_makefile_promises_or_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "simulations"
+    folder.mkdir()
+    assert promised(folder, 'build = "make"\n', home=tmp_path).words == (f"../{tmp_path.name}",)
+    makefile(tmp_path / "src", name="model", target="$(LIB_PREFIX)$(TARGET_NAME)$(SHARED_LIB_SUFFIX)")
+    program = promised(folder, 'build = "make"\n', home=tmp_path)
+    assert program.words == ("opp_run", "-l", "../src/libmodel.so")
+
+
+def test_without_a_build_command_nothing_is_promised(tmp_path: Path) -> None:
+    with pytest.raises(ProgramMissingError):
+        promised(tmp_path, 'program = "./sim"\n')

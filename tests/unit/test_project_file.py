@@ -26,6 +26,7 @@ arguments = ["-x", "a.b"]
 ned_path = [".", "../common"]
 mode = "debug"
 build = ["make", "-j2"]
+build_timeout = "10min"
 extra_options = ["rng-grouping"]
 omnetpp = "6.2"
 environment = { A = "1" }
@@ -66,6 +67,7 @@ relative = 1e-9
     assert settings.arguments == ("-x", "a.b")
     assert settings.ned_path == (".", "../common")
     assert (settings.mode, found.build, settings.environment) == ("debug", ("make", "-j2"), {"A": "1"})
+    assert (found.build_timeout, found.omnetpp) == (600.0, "6.2")
     assert (found.files_include, found.files_exclude, found.files_extra) == (("*.ned",), ("*.tmp",), ("..",))
     assert (settings.limits_timeout, settings.limits_sim_time_limit) == (90.0, "2h 30min")
     assert (settings.limits_cpu_time, settings.limits_memory) == (1, 2 * 2**30)

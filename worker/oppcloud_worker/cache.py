@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .manifest import MAX_SIZE, Entry, Manifest
+from .manifest import Entry, fetch
 from .store import ContentError, Store, VerifyingSink, check_digest
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class Cache:
 
     def _unpack(self, digest: str, store: Store, place: Path) -> None:
         """Fetch and write the content under another name, then move it to `place`."""
-        manifest = _fetch_manifest(digest, store)
+        manifest = fetch(digest, store)
         if manifest.size > self.limit:
             raise ContentError(f"content {digest[:12]}: {manifest.size} bytes do not fit into a cache of {self.limit}")
         work = Path(tempfile.mkdtemp(dir=self.root, prefix=f".new-{digest[:12]}-"))
@@ -122,26 +121,6 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 if path.name.startswith((".new-", ".old-")) and path.lstat().st_mtime < time.time() - _ABANDONED:
                     shutil.rmtree(path, ignore_errors=True)
-
-
-def _fetch_manifest(digest: str, store: Store) -> Manifest:
-    """Fetch the manifest; its size is not known beforehand, so only its digest is checked."""
-    buffer = _Bounded()
-    store.get(digest, buffer)
-    data = buffer.getvalue()
-    checked = VerifyingSink(io.BytesIO(), digest, len(data))
-    checked.write(data)
-    checked.finish()
-    return Manifest.from_bytes(data)
-
-
-class _Bounded(io.BytesIO):
-    """A buffer that takes no more than a manifest may have."""
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # stores write bytes only
-        if self.tell() + len(data) > MAX_SIZE:
-            raise ContentError(f"manifest: more than the {MAX_SIZE} bytes allowed")
-        return super().write(data)
 
 
 def _write(entry: Entry, root: Path, store: Store) -> _Stamp:

@@ -46,6 +46,8 @@ def checked(outcome: RunOutcome) -> RunOutcome:
         # It would name a folder of this machine.
         raise MessageError("RunOutcome.directory: files of other machines lie in no folder here")
     _check_files(outcome)
+    if outcome.product:
+        _check_product(outcome.product)
     for value in outcome.values:
         if value.kind not in KINDS:
             raise MessageError(f"RunOutcome.values: {value.kind!r:.40} is no kind of value")
@@ -74,6 +76,13 @@ def _check_files(outcome: RunOutcome) -> None:
                 raise MessageError(f"RunOutcome.files: {file.path!r:.100} cannot have {file.size} bytes")
     except ContentError as error:
         raise MessageError(f"RunOutcome.files: {error}") from error
+
+
+def _check_product(digest: str) -> None:
+    try:
+        check_digest(digest)
+    except ContentError as error:
+        raise MessageError(f"RunOutcome.product: {error}") from error
 
 
 def printable(text: str) -> str:

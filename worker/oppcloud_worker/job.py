@@ -16,18 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from . import simulation
+from . import building, simulation
 from .confinement import without_secrets
 from .messages import Cause, RunOutcome, RunRequest
 from .signing import RefusedError, ReplayedError, verify_ticket
 from .store import ContentError
-from .ticket import Ticket, VersionMismatchError, check_version
+from .ticket import Kind, Ticket, VersionMismatchError, check_version
 from .wire import MessageError
 
 if TYPE_CHECKING:
     from .account import Account
     from .messages import Limits
     from .signing import ClusterKey, Proof
+    from .store import Store
     from .supervision import Stop
 
 _log = logging.getLogger("oppcloud_worker")
@@ -47,11 +48,21 @@ class Host(Protocol):
     #: What tickets must be signed with; None: anybody's are served.
     cluster_key: ClusterKey | None
 
+    #: What it announces: the image, system and OMNeT++ version that programs must have been built for to run here.
+    image: str
+    system: str
+    omnetpp: str
+    #: Folder for what compilers keep from one build to the next.
+    compiler_cache: Path
+
     def admit(self, proof: Proof) -> None:
         """Take note of a verified ticket; raise `ReplayedError` if it was served before."""
 
     def content(self, ticket: Ticket, digest: str) -> AbstractContextManager[Path]:
         """Give the folder with the unpacked content `digest`; raise `ContentError`."""
+
+    def store(self, ticket: Ticket) -> Store:
+        """Return the store of content that the ticket names; raise `ContentError`."""
 
     def begin(self, ticket: Ticket) -> bool:
         """Hear that the run begins; return whether its outcome is still wanted."""
@@ -112,7 +123,7 @@ def run(payload: object) -> dict[str, object]:
         refusal = RunOutcome(cause=Cause.REQUEST_DAMAGED, message=f"the worker refused the request: {error}")
     if not host.begin(ticket):
         return {"cause": "unwanted"}
-    outcome = refusal or _outcome(ticket, host)
+    outcome = refusal or _unfit(ticket, host) or _outcome(ticket, host)
     host.end(ticket, outcome, time.monotonic() - started)
     return {"cause": outcome.cause.text, "message": outcome.message[:200], "wall_time": outcome.wall_time}
 
@@ -145,8 +156,18 @@ def _unreadable(payload: object) -> Ticket:
     )
 
 
+def _unfit(ticket: Ticket, host: Host) -> RunOutcome | None:
+    """Return why this worker is none that the run may have; None if it is one."""
+    for what in ("image", "system", "omnetpp"):
+        needed, ours = getattr(ticket.needs, what), getattr(host, what)
+        if needed and needed != ours:
+            message = f"the run needs a worker with {what} {needed!r}, and came to one with {ours!r}"
+            return RunOutcome(cause=Cause.VERSION_MISMATCH, message=message)
+    return None
+
+
 def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
-    """Run the simulation where its content is, and store its files."""
+    """Run the simulation, or the build, where its content is, and store its files."""
     request = replace(ticket.request, limits=ticket.request.limits.within(host.bounds))
     try:
         with nullcontext() if request.content is None else host.content(ticket, request.content) as content:
@@ -155,17 +176,7 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
                 if host.account is not None:
                     # To be entered, but not looked around in.
                     directory.chmod(0o711)
-                environment = without_secrets(os.environ)
-                outcome = simulation.execute(
-                    request,
-                    directory,
-                    content=content,
-                    environment=environment,
-                    confined=True,
-                    account=host.account,
-                    stop=host.stop,
-                    on_output=host.hear,
-                )
+                outcome = _execute(replace(ticket, request=request), directory, content, host)
                 return host.keep_results(ticket, outcome)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
@@ -175,3 +186,31 @@ def _outcome(ticket: Ticket, host: Host) -> RunOutcome:
         # A full or broken disk of this worker; the next one may have a better one.
         _log.exception("run %s could not be served", ticket.job_id)
         return RunOutcome(cause=Cause.WORKER_BROKEN, message=f"{type(error).__name__}: {error}")
+
+
+def _execute(ticket: Ticket, directory: Path, content: Path | None, host: Host) -> RunOutcome:
+    """Do what the ticket asks for, without the worker's secrets."""
+    environment = without_secrets(os.environ)
+    if ticket.kind is Kind.RUN:
+        return simulation.execute(
+            ticket.request,
+            directory,
+            content=content,
+            environment=environment,
+            confined=True,
+            account=host.account,
+            stop=host.stop,
+            on_output=host.hear,
+        )
+    if content is None:
+        return RunOutcome(cause=Cause.REQUEST_DAMAGED, message="a build without sources")
+    return building.build(
+        ticket.request,
+        directory,
+        content=content,
+        environment=environment,
+        store=host.store(ticket),
+        account=host.account,
+        stop=host.stop,
+        compiler_cache=host.compiler_cache,
+    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from .store import ContentError, Store, check_digest
+from .store import ContentError, Store, VerifyingSink, check_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,3 +171,33 @@ def upload(manifest: Manifest, files: Iterable[tuple[str, Path]], store: Store) 
         store.put(manifest.digest, io.BytesIO(data), len(data))
         sent += len(data)
     return sent
+
+
+def fetch(digest: str, store: Store) -> Manifest:
+    """Return the manifest `digest` from `store`; raise `ContentError`.
+
+    Its size is not known beforehand, so only its digest is checked.
+    """
+    buffer = _Bounded()
+    store.get(digest, buffer)
+    data = buffer.getvalue()
+    checked = VerifyingSink(io.BytesIO(), digest, len(data))
+    checked.write(data)
+    checked.finish()
+    return Manifest.from_bytes(data)
+
+
+class _Bounded(io.BytesIO):
+    """A buffer that takes no more than a manifest may have."""
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # stores write bytes only
+        if self.tell() + len(data) > MAX_SIZE:
+            raise ContentError(f"manifest: more than the {MAX_SIZE} bytes allowed")
+        return super().write(data)
+
+
+def merged(below: Manifest, above: Manifest) -> Manifest:
+    """Return the files of both, those of `above` where both have a path; raise `ContentError` if they do not fit."""
+    entries = {entry.path: entry for entry in (*below.entries, *above.entries)}
+    together = Manifest(entries=tuple(entries[path] for path in sorted(entries)))
+    return Manifest.from_bytes(together.to_bytes())

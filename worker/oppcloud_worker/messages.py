@@ -64,6 +64,8 @@ class Cause(enum.Enum):
     OUT_OF_SPACE = ("out of space", Verdict.ERROR, 1)
     RESULT_DAMAGED = ("result file damaged", Verdict.ERROR, 1)
     PROGRAM_MISSING = ("program missing", Verdict.ERROR, 0)
+    #: The build command of the project failed, or did not make the program.
+    BUILD_FAILED = ("build failed", Verdict.ERROR, 0)
     #: Ended because we were asked to: Ctrl-C, `-x`, a cancelled session.
     STOPPED = ("stopped", Verdict.ERROR, 0)
     REQUEST_DAMAGED = ("request damaged", Verdict.ERROR, 0)
@@ -141,6 +143,10 @@ class RunRequest:
     limits: Limits = field(default_factory=Limits)
     #: Digest of the manifest of the files to unpack first; None where the folder itself is used.
     content: str | None = None
+    #: Folders of the content whose shared libraries are loaded before any others of the same name.
+    libraries: tuple[str, ...] = ()
+    #: Which build made the program, in words for the outcome's provenance; "" where none of ours did.
+    product: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the message as JSON values."""
@@ -223,6 +229,8 @@ class RunOutcome:
     directory: str = ""
     #: 1 for the first try.
     attempt: int = 1
+    #: Digest of the manifest of what a build made, which lies in the store of content; "" for a simulation.
+    product: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the message as JSON values."""

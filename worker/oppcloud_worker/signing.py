@@ -227,7 +227,7 @@ def _canonical(ticket: dict[str, object], proof: dict[str, object]) -> bytes:
 def seal(data: bytes, key: ClusterKey | None, *, session: str, run: str, purpose: str = "outcome") -> bytes:
     """Return an outcome as it is stored: the id of the key and the signature in front of it; without a key, as is.
 
-    What is stored for another `purpose` is never taken for an outcome, nor the reverse.
+    With another `purpose`, something else that is stored under the name `run`; without a session, for all of them.
     """
     if key is None:
         return data

@@ -34,6 +34,8 @@ __all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
 RESULTS = "{results}"
 #: As a word of the program: the interpreter of whoever executes the request.
 PYTHON = "{python}"  # no f-string: it is written so in requests
+#: Where the dynamic loader looks first.
+_LOADER_PATH = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
 _RESULTS = re.compile(r"(?<!\$)\{results\}")
 #: Names in the directory of a run.
 STDOUT = "stdout.txt"
@@ -77,8 +79,9 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
         account.own(results)
     place = Path(request.directory) if content is None else content / request.directory
     command = _command(request, results)
+    made_with = this_machine() | ({"product": request.product} if request.product else {})
     blank = RunOutcome(
-        cause=Cause.WORKER_BROKEN, command=command, host=_host(), directory=str(directory), provenance=_provenance()
+        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(directory), provenance=made_with
     )
     if not place.is_absolute():
         return replace(
@@ -101,7 +104,7 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
                     command=command,
                     directory=place,
                     environment={
-                        **(os.environ if environment is None else environment),
+                        **_with_libraries(request, content, os.environ if environment is None else environment),
                         **({} if account is None else account.environment),
                         **request.environment,
                     },
@@ -114,7 +117,7 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
                 stop=stop,
             )
     except GuardianLostError as error:
-        return replace(blank, cause=Cause.WORKER_LOST, message=str(error), files=tuple(_files(directory)))
+        return replace(blank, cause=Cause.WORKER_LOST, message=str(error), files=tuple(files_of(directory)))
     finally:
         stdout.close()
         stderr.close()
@@ -133,13 +136,13 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
         attributes={}
         if record is None
         else {key: value for key, value in record.attributes.items() if key not in VOLATILE_ATTRIBUTES},
-        provenance=_provenance() | ({"omnetpp": stdout.version} if stdout.version else {}),
+        provenance=made_with | ({"omnetpp": stdout.version} if stdout.version else {}),
         wall_time=end.wall_time,
         cpu_time=end.cpu_time,
         peak_memory=end.peak_memory,
         stdout=stdout.tail,
         stderr=stderr.tail,
-        files=tuple(_files(directory)),
+        files=tuple(files_of(directory)),
     )
 
 
@@ -152,7 +155,19 @@ def _command(request: RunRequest, results: Path) -> tuple[str, ...]:
     return (*program, *arguments, f"--result-dir={results}")
 
 
-def _files(directory: Path) -> Iterator[ResultFile]:
+def _with_libraries(request: RunRequest, content: Path | None, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return variables that have the loader look into the content first.
+
+    Programs that `opp_makemake` links look for libraries of their own project at the place where they were built, and
+    before that where the loader is told to (ld.so(8): LD_LIBRARY_PATH comes before DT_RUNPATH).
+    """
+    if content is None or not request.libraries:
+        return environment
+    own = [str(content / folder) for folder in request.libraries]
+    return {**environment, _LOADER_PATH: os.pathsep.join([*own, *filter(None, [environment.get(_LOADER_PATH)])])}
+
+
+def files_of(directory: Path) -> Iterator[ResultFile]:
     """Give the regular files of a run, in the order of their names."""
     for count, path in enumerate(sorted(directory.rglob("*"))):
         if count == MAX_FILES:
@@ -163,11 +178,12 @@ def _files(directory: Path) -> Iterator[ResultFile]:
 
 
 @functools.cache
-def _host() -> str:
+def host_name() -> str:
+    """Return how this machine calls itself."""
     return socket.gethostname()
 
 
-def _provenance() -> dict[str, str]:
+def this_machine() -> dict[str, str]:
     """Return what is known of the machine that the simulation runs on."""
     return {"platform": _platform()}
 

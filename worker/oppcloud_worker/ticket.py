@@ -6,6 +6,7 @@ can serve it at all are read first, from any form that is a JSON object.
 
 from __future__ import annotations
 
+import enum
 import re
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from .wire import MessageError, decode, encode
 
 #: What RQ allows in the id of a job; sessions and runs are made of it.
 _NAME = re.compile(r"[A-Za-z0-9_]+")
-#: A reference to an image: printable, without blanks, of bearable length.
+#: A reference to an image, a system, a version: printable, without blanks, of bearable length.
 _IMAGE = re.compile(r"[!-~]{0,500}")
 #: Seconds and priorities that the order of a queue can hold; priorities from the negative of that.
 LONGEST, HIGHEST = 1e7, 1000
@@ -27,6 +28,15 @@ class VersionMismatchError(Exception):
     """Client and worker are not of the same version."""
 
 
+class Kind(enum.Enum):
+    """What is asked for."""
+
+    #: A simulation.
+    RUN = "run"
+    #: The program that simulates, made of its sources; the request's program and arguments are the build command.
+    BUILD = "build"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """What a run needs of the worker that takes it."""
@@ -35,16 +45,23 @@ class Needs:
     memory: int = 0
     #: The container image that the worker must run in; "": any, or none.
     image: str = ""
+    #: System and OMNeT++ of the worker, as it announces them; "": any.
+    system: str = ""
+    omnetpp: str = ""
 
-    def met_by(self, *, memory: int, image: str) -> bool:
-        """Tell whether a worker with this memory (0: it does not know) and image can take the run."""
-        return self.image in {"", image} and (not memory or self.memory <= memory)
+    def met_by(self, *, memory: int, image: str, system: str, omnetpp: str) -> bool:
+        """Tell whether a worker with this memory (0: it does not know), image, system and OMNeT++ can take the run."""
+        wanted = ((self.image, image), (self.system, system), (self.omnetpp, omnetpp))
+        return all(need in {"", there} for need, there in wanted) and (not memory or self.memory <= memory)
 
     def __post_init__(self) -> None:
         if self.memory < 0:
             raise MessageError(f"Needs.memory: {self.memory} bytes cannot be needed")
         if not _IMAGE.fullmatch(self.image):
             raise MessageError(f"Needs.image: {self.image!r:.80} names no image")
+        for name, text in (("system", self.system), ("omnetpp", self.omnetpp)):
+            if not _IMAGE.fullmatch(text):
+                raise MessageError(f"Needs.{name}: {text!r:.80} is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +75,7 @@ class Ticket:
     #: Name of the queue it goes back to when it is handed back.
     queue: str
     request: RunRequest
+    kind: Kind = Kind.RUN
     #: The fence: 1 for the first attempt; only one attempt of each number is ever queued.
     attempt: int = 1
     #: Names of the causes of those earlier attempts that count against `Cause.retries`, each against its own; a worker

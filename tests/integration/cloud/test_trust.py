@@ -14,7 +14,7 @@ import pytest
 from oppcloud_worker.messages import Cause, RunOutcome, RunRequest
 from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.signing import PROOF, ClusterKey, seal, sign_ticket
-from oppcloud_worker.ticket import Ticket
+from oppcloud_worker.ticket import Kind, Ticket
 
 from .conftest import slip_in
 
@@ -60,7 +60,11 @@ def expired(ticket: dict[str, object], key: ClusterKey) -> dict[str, object]:
     return sign_ticket(ticket, key, now=1_000_000_000.0)
 
 
-@pytest.mark.parametrize("forge", [unsigned, signed_by_a_stranger, taken_from_another, expired])
+def made_a_build(ticket: dict[str, object], key: ClusterKey) -> dict[str, object]:
+    return {**sign_ticket(ticket, key), "kind": Kind.BUILD.name}
+
+
+@pytest.mark.parametrize("forge", [unsigned, signed_by_a_stranger, taken_from_another, expired, made_a_build])
 def test_a_forged_request_is_answered_and_not_run(
     client: Client,
     workers: Workers,

@@ -23,6 +23,8 @@ oppcloud:<session>:attempts              hash: which attempts were ever queued a
 oppcloud:<session>:outcome:<run>         the first outcome of a run, compressed JSON
 oppcloud:<session>:files:<run>:<digest>  a result file
 oppcloud:content:<digest>                a file that runs need, the same for all sessions
+oppcloud:product:<build>                 what a build made, signed JSON, for all sessions
+oppcloud:builder:<build>                 the session that has a build made; its presence is a lease
 """
 
 from __future__ import annotations
@@ -160,3 +162,13 @@ def files(session: str, run: str) -> str:
 def content() -> str:
     """Return the prefix of the files that runs need."""
     return "oppcloud:content:"
+
+
+def product(build: str) -> str:
+    """Return the key of what the build `build` made."""
+    return f"oppcloud:product:{build}"
+
+
+def builder(build: str) -> str:
+    """Return the key of who has the build made."""
+    return f"oppcloud:builder:{build}"

@@ -6,8 +6,8 @@ A slot that is free takes one run, the next one by these rules, and no other bef
   was longest ago; so a small session does not wait for the end of a large one;
 - of a session's runs, first those that were handed back, then those that are expected to take longest, then the
   first come;
-- never a run that needs another image than that of the slot's worker, or more memory than the worker has left: what
-  its runs under way need is set aside for them.
+- never a run that needs another image, system or OMNeT++ than that of the slot's worker, or more memory than the
+  worker has left: what its runs under way need is set aside for them.
 
 A slot that finds nothing waits for its bell, a list of its own, so that nobody polls; whoever has runs wait rings for
 as many slots as there are new runs. All of it happens inside Redis, in the script `queue.lua`, which RQ's own list of
@@ -56,7 +56,12 @@ def offer(pipeline: Pipeline, queue: str, tickets: Iterable[Ticket], *, at_front
 
 
 def _class_of(needs: Needs) -> str:
-    return f"{needs.memory} {needs.image}"
+    return f"{needs.memory} {_kind(needs)}"
+
+
+def _kind(of: Needs | SlotInfo) -> str:
+    """Return image, system and OMNeT++ as the script compares them: none of them has a blank in it."""
+    return " ".join("".join(text.split()) for text in (of.image, of.system, of.omnetpp))
 
 
 def take(connection: redis.Redis, queue: str, slot: SlotInfo, *, done: str) -> str | None:
@@ -65,7 +70,7 @@ def take(connection: redis.Redis, queue: str, slot: SlotInfo, *, done: str) -> s
     `done` is the last job that it was given, "" for none. A slot that asks again without having been told, as the
     connection was lost, is given the same job again.
     """
-    job_id = cast("bytes | None", _move(connection, "take", queue, slot.name, str(slot.memory), slot.image, done))
+    job_id = cast("bytes | None", _move(connection, "take", queue, slot.name, str(slot.memory), _kind(slot), done))
     return None if job_id is None else as_text(job_id)
 
 

@@ -1,10 +1,10 @@
 -- The moves of the queue, each of them whole or not at all: `pending.py` calls them and says what for.
 --
 -- waiting  hash   session -> "priority turn": the sessions that have runs waiting
---          set    oppcloud:<session>:waiting:<queue>: the classes of these runs, each "memory image"
+--          set    oppcloud:<session>:waiting:<queue>: the classes of these runs, each "memory image system omnetpp"
 --          zset   oppcloud:<session>:waiting:<queue>:<class>: job ids, the one to be taken next first
 -- taken    hash   job id -> "slot memory": what was taken and has not ended
--- idle     hash   slot -> "memory image": slots that found nothing and wait for their bell
+-- idle     hash   slot -> "memory image system omnetpp": slots that found nothing and wait for their bell
 -- turn     number that grows with each run that comes or is taken
 -- list     RQ's own list of jobs, in step with the above for RQ's tools
 --
@@ -29,10 +29,23 @@ local function pairs_of(key)
   return found
 end
 
--- Read "memory image".
+-- Read "memory kind", a kind being "image system omnetpp".
 local function parts(class)
-  local memory, image = string.match(class, '^(%d+) (.*)$')
-  return tonumber(memory or '0'), image or ''
+  local memory, kind = string.match(class, '^(%d+) (.*)$')
+  return tonumber(memory or '0'), kind or ''
+end
+
+-- Tell whether a worker of a kind is what is wanted: what is empty there may be anything.
+local function is_of_kind(wanted, kind)
+  if wanted == kind or not string.find(wanted, '%S') then return true end
+  local words = {}
+  for word in string.gmatch(kind .. ' ', '(%S*) ') do words[#words + 1] = word end
+  local index = 0
+  for word in string.gmatch(wanted .. ' ', '(%S*) ') do
+    index = index + 1
+    if word ~= '' and word ~= words[index] then return false end
+  end
+  return true
 end
 
 -- Return how many runs each session has under way, how much memory each worker has set aside, and each slot's job.
@@ -52,9 +65,9 @@ local function under_way()
 end
 
 -- Tell whether a worker may take a run of `class`; one that does not know its memory may take any.
-local function fits(class, total, image, used)
+local function fits(class, total, kind, used)
   local memory, wanted = parts(class)
-  return (wanted == '' or wanted == image) and (memory == 0 or total == 0 or (used or 0) + memory <= total)
+  return is_of_kind(wanted, kind) and (memory == 0 or total == 0 or (used or 0) + memory <= total)
 end
 
 -- Ring one idle slot for each of `classes`, as far as there are slots that fit: only those of `worker`, if it is given,
@@ -62,11 +75,11 @@ end
 local function ring(classes, worker, most)
   local idle, hopeless = {}, {}
   for _, entry in ipairs(pairs_of(IDLE)) do
-    local slot, total, image = entry[1], parts(entry[2])
+    local slot, total, kind = entry[1], parts(entry[2])
     if redis.call('EXISTS', 'oppcloud:slot:' .. slot) == 0 then
       redis.call('HDEL', IDLE, slot)
     elseif not worker or worker_of(slot) == worker then
-      idle[#idle + 1] = { slot = slot, worker = worker_of(slot), total = total, image = image }
+      idle[#idle + 1] = { slot = slot, worker = worker_of(slot), total = total, kind = kind }
     end
   end
   if #idle == 0 then return end
@@ -75,7 +88,7 @@ local function ring(classes, worker, most)
     if most == 0 then return end
     local chosen
     for index, slot in ipairs(hopeless[class] and {} or idle) do
-      if fits(class, slot.total, slot.image, used[slot.worker]) then
+      if fits(class, slot.total, slot.kind, used[slot.worker]) then
         chosen = table.remove(idle, index)
         break
       end
@@ -161,11 +174,11 @@ local function by_turn(running)
 end
 
 -- Return the first run of `session` that fits, and its class.
-local function first_of(session, total, image, used)
+local function first_of(session, total, kind, used)
   local classes = classes_of(session)
   local job, best, of
   for _, class in ipairs(redis.call('SMEMBERS', classes)) do
-    if fits(class, total, image, used) then
+    if fits(class, total, kind, used) then
       local first = redis.call('ZRANGE', classes .. ':' .. class, 0, 0, 'WITHSCORES')
       if not first[1] then
         tidy(session, class)
@@ -177,10 +190,10 @@ local function first_of(session, total, image, used)
   return job, of
 end
 
--- take: give a slot its next run; without one, note that it waits. Slot, memory and image of its worker, and the job that
+-- take: give a slot its next run; without one, note that it waits. Slot, memory and kind of its worker, and the job that
 -- it is done with.
 function moves.take()
-  local slot, total, image, done = ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
+  local slot, total, kind, done = ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
   if done ~= '' then release(done) end
   redis.call('HDEL', IDLE, slot)
   redis.call('DEL', bell_of(slot))
@@ -188,7 +201,7 @@ function moves.take()
   -- A slot that asks has none under way: it was given this one, and never heard of it.
   if job_of[slot] then return job_of[slot] end
   for _, session in ipairs(by_turn(running)) do
-    local job, class = first_of(session.name, total, image, used[worker_of(slot)])
+    local job, class = first_of(session.name, total, kind, used[worker_of(slot)])
     if job then
       redis.call('HSET', WAITING, session.name, session.priority .. ' ' .. redis.call('INCR', TURN))
       redis.call('ZREM', classes_of(session.name) .. ':' .. class, job)
@@ -200,7 +213,7 @@ function moves.take()
     end
     if redis.call('EXISTS', classes_of(session.name)) == 0 then redis.call('HDEL', WAITING, session.name) end
   end
-  redis.call('HSET', IDLE, slot, ARGV[5] .. ' ' .. image)
+  redis.call('HSET', IDLE, slot, ARGV[5] .. ' ' .. kind)
   return false
 end
 

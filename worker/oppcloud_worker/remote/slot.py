@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import redis
 from rq.exceptions import NoSuchJobError, StopRequested
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 from rq.worker import SimpleWorker, WorkerStatus
@@ -56,10 +57,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from redis.client import Pipeline
-    from rq.executions import Execution
     from rq.queue import Queue
     from rq.registry import StartedJobRegistry
 
+    from oppcloud_worker.store import Store
     from oppcloud_worker.ticket import Ticket
 
 _log = logging.getLogger("oppcloud_worker")
@@ -141,6 +142,8 @@ class Slot(SimpleWorker):
         )
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
+        self.image, self.system, self.omnetpp = settings.image, settings.system, settings.omnetpp
+        self.compiler_cache = Path(settings.cache) / "ccache"
         self.account = find_account(settings.account) if settings.account else None
         self.stop = Stop()
         self.cluster_key = ClusterKey.from_text(settings.key) if settings.key else None
@@ -181,7 +184,7 @@ class Slot(SimpleWorker):
     @contextlib.contextmanager
     def content(self, ticket: Ticket, digest: str) -> Iterator[Path]:
         """Give the unpacked content; wait a moment for what the client sends again after an attempt that missed it."""
-        store = content_store(ticket.store, self.connection)
+        store = self.store(ticket)
         deadline = time.monotonic() + (_SENT_AGAIN if ticket.losses else 0)
         with contextlib.ExitStack() as stack:
             place = None
@@ -196,6 +199,10 @@ class Slot(SimpleWorker):
     def admit(self, proof: Proof) -> None:
         """Remember the ticket."""
         self._served.admit(proof, time.time())
+
+    def store(self, ticket: Ticket) -> Store:
+        """Return the store of content."""
+        return content_store(ticket.store, self.connection)
 
     def begin(self, ticket: Ticket) -> bool:
         """Note the run, here, at the supervisor and in its session."""
@@ -322,6 +329,18 @@ class Slot(SimpleWorker):
         """Tell RQ's tools the state when it has changed."""
         if pipeline is not None or state != self.get_state():
             super().set_state(state, pipeline)
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """Tell RQ's tools that the job runs, but not in RQ's list of what this worker runs.
+
+        rq-dashboard 0.9 takes the jobs that it finds there for pickled, and shows no worker at all while one is JSON.
+        """
+        pipeline = self.connection.pipeline()
+        execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline=pipeline)
+        self.executions[execution.id] = execution
+        self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
+        pipeline.execute()
+        return execution
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002  # RQ's signature
         """Note when the job ended; RQ hears of it together with the rest."""

@@ -405,7 +405,7 @@ class Builds:
 
     def _end(self, flight: Flight, outcome: RunOutcome) -> None:
         # All attempts that the cause allows have been made.
-        spent = replace(flight.ticket, losses=outcome.cause.retries)
+        spent = replace(flight.ticket, causes=(outcome.cause.name,) * outcome.cause.retries)
         self._campaign.settle(replace(flight, ticket=spent), outcome)
 
     def _with_log(self, failure: _Failure, flight: Flight) -> RunOutcome:

@@ -137,7 +137,7 @@ def _run(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Count:
         if now >= next_fault:
             faults.one()
             next_fault = time.monotonic() + rng.uniform(0.2, plan.pause)
-        time.sleep(0.1)
+        time.sleep(0.25)
     faults.mend(all_of_it=True)
     say("all judged")
     if client.finished(60):

@@ -119,6 +119,11 @@ class Client:
             )
         assert self.process.returncode == 0, self.log()
 
+    def has_ended(self) -> bool:
+        """Tell whether its process has ended."""
+        assert self.process is not None
+        return self.process.poll() is not None
+
     def finished(self, seconds: float) -> bool:
         """Tell whether it has ended by itself after `seconds` at most."""
         assert self.process is not None

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast image-test lint format bench fuzz faults soak clean
+.PHONY: help install demo test test-fast image-test contract lint format bench fuzz faults soak clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -14,6 +14,7 @@ $(VENV)/.installed: pyproject.toml worker/oppcloud_worker/__init__.py
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/plugins --group plugins
 	touch $@
 
 install: $(VENV)/.installed  ## install the project and its tools into .venv
@@ -26,6 +27,10 @@ test: $(VENV)/.installed lint  ## all tests
 
 test-fast: $(VENV)/.installed  ## the tests that need no process and no queue
 	$(BIN)/python -m pytest tests/unit
+
+contract: $(VENV)/.installed  ## the modes of running pytest against each other, also with its oldest and newest versions
+	pythons=$$($(BIN)/python tests/integration/contract/environments.py) && \
+	OPPCLOUD_CONTRACT_PYTHONS=$$pythons $(BIN)/python -m pytest tests/integration/contract
 
 lint: $(VENV)/.installed  ## formatting, rules, types and layers
 	$(BIN)/ruff check .
@@ -58,4 +63,4 @@ soak: $(VENV)/.installed  ## 10,000 tiny runs over 4 workers: the memory of all 
 	cd tests/faults && $(abspath $(BIN))/python -m faultkit.soak --runs 10000
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .oppcloud build dist
+	rm -rf $(VENV) .cache/contract .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .oppcloud build dist

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import pytest
 
 from .baselines import BaselineFile, baseline_path, read_baselines
 from .command import RunPlan
-from .errors import LocatedError
+from .errors import LocatedError, SettingsError
 from .inifile import read_ini
 from .items import NO_LIMIT, SimulationItem, run_key, shown
 from .naming import escaped, run_name
@@ -91,9 +92,9 @@ class IniFile(pytest.File):
         """Return a collector for each config that is asked for."""
         settings = self.config.stash[SETTINGS_KEY]
         try:
-            all_names = self._read(settings.overrides.value).config_names
+            all_names = self.read(settings.overrides.value).config_names
             names = [name for name in all_names if _is_selected(name, settings)]
-            read = {name: self._read(self.overrides(name)) for name in names}
+            read = {name: self.read(self.overrides(name)) for name in names}
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
         self.config.stash[INI_FILES_KEY].append(self)
@@ -109,7 +110,7 @@ class IniFile(pytest.File):
         chosen = self.config.stash[SETTINGS_KEY].overrides.value
         return (*self.project.settings(config_name).overrides, *chosen)
 
-    def _read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
+    def read(self, overrides: tuple[tuple[str, str], ...]) -> IniContents:
         """Return the ini file under `overrides`, read once for all configs that have the same; raise `IniError`."""
         if overrides not in self._contents:
             project = self.project
@@ -153,6 +154,8 @@ class ConfigCollector(pytest.Collector):
         self.is_collected = False
         #: All runs of the config, those that were not asked for included; empty until they are collected.
         self.all_runs: Sequence[Run] = ()
+        #: By words added to the command line: what is decided under them, and the runs.
+        self._planned: dict[tuple[str, ...], tuple[RunPlan, dict[RunKey, Run]]] = {}
 
     def collect(self) -> Iterator[SimulationItem]:
         """Return an item for each run that is asked for; skip configs that are no tests."""
@@ -237,6 +240,28 @@ class ConfigCollector(pytest.Collector):
             timeout=timeout,
             sim_time_limit=settings.sim_time_limit.value or chosen.limits_sim_time_limit or "",
         )
+
+    def planned(self, run: Run, words: tuple[str, ...]) -> tuple[RunPlan, Run]:
+        """Return what is decided for `run`, and the run under it, where `words` are added to its command line.
+
+        Raise `SettingsError` if they change which runs there are, `IniError` if OMNeT++ rejects them.
+        """
+        if not words:
+            return self.plan, run
+        if words not in self._planned:
+            settings = replace(self.plan.settings, arguments=(*self.plan.settings.arguments, *words))
+            overrides = (*settings.overrides, *self.config.stash[SETTINGS_KEY].overrides.value)
+            runs = expand(self.parent.read(overrides), self.info.name)
+            plan = replace(self.plan, settings=settings, overrides=overrides)
+            self._planned[words] = plan, {run_key(one): one for one in runs}
+        plan, found = self._planned[words]
+        if run_key(run) not in found:
+            raise SettingsError(
+                f"with {shlex.join(words)} on its command line, config {self.info.name} has no such run any more",
+                file=str(self.parent.path),
+                advice="What pytest_oppcloud_arguments returns cannot change iteration variables.",
+            )
+        return plan, found[run_key(run)]
 
     @cached_property
     def _found(self) -> Program | LocatedError:

@@ -126,7 +126,9 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
 
 def simulated_seconds(plan: RunPlan, run: Run) -> float | None:
     """Return the simulated time after which the run ends, in seconds; None where nothing tells."""
-    text = command_line_entries(plan, run).get("sim-time-limit") or run.option("sim-time-limit")
+    # As `command_line_entries` has it, without the rest of it: there may be ten thousand runs.
+    text = dict(plan.overrides).get("sim-time-limit") or plan.sim_time_limit.replace(UNLIMITED, "")
+    text = text or run.option("sim-time-limit")
     return _seconds(text) if text else None
 
 

@@ -27,12 +27,17 @@ class Executor(Protocol):
 
     #: One line for the header: where simulations run, and why there.
     description: str
+    #: Whether it tells itself when a run is submitted and started (`asking.tell_submitted`, `asking.tell_started`).
+    announces: bool
 
     def result(self, request: RunRequest) -> RunOutcome:
         """Return the outcome of `request`; block until there is one.
 
         Failures of the machinery come as outcomes, too, with the cause that names them.
         """
+
+    def files_of(self, outcome: RunOutcome) -> Path:
+        """Return a folder with the files of the run, to be read; raise `MachineryError` if some are lost."""
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Put the files of the run under `destination`, which is made; raise `MachineryError` if they are lost."""
@@ -46,6 +51,8 @@ class Executor(Protocol):
 
 class LocalExecutor:
     """Runs each simulation here and now, in a folder of its own."""
+
+    announces = False
 
     def __init__(self, reason: str) -> None:
         """Prepare; nothing is started. `reason` tells why simulations run here."""
@@ -66,6 +73,10 @@ class LocalExecutor:
             cause = Cause.OUT_OF_SPACE if full else Cause.WORKER_BROKEN
             message = f"in the temporary folder {directory or tempfile.gettempdir()}: {error}"
             return RunOutcome(cause=cause, message=message, directory=directory)
+
+    def files_of(self, outcome: RunOutcome) -> Path:
+        """Return the folder of the run."""
+        return Path(outcome.directory)
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Move the files of the run to `destination`."""

@@ -11,17 +11,30 @@ import os
 import shlex
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.messages import Cause, Verdict
+from oppcloud_worker import machine
+from oppcloud_worker.messages import Cause, Limits, Verdict
 
+from . import asking, timeouts
 from .baselines import BaselineFile, baseline_path
 from .command import build_request, decisive_settings, own_fingerprints, plain_command
 from .comparison import Update
 from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
 from .execution import executor_of
-from .judging import Expectation, Judgement, Result, describe_end, judge, recording_of, rules_of, tail
+from .judging import (
+    Expectation,
+    Judgement,
+    Result,
+    describe_end,
+    judge,
+    recording_of,
+    rules_of,
+    tail,
+    with_complaints,
+)
 from .keeping import kept_folder
 from .naming import keywords
 from .project import provenance
@@ -33,6 +46,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import RunOutcome, RunRequest
 
     from .collection import ConfigCollector, IniFile
+    from .command import RunPlan
     from .content import Content
     from .records import Record
     from .runs import Run
@@ -65,6 +79,8 @@ class SimulationItem(pytest.Item):
         self.outcome: RunOutcome | None = None
         #: How it was judged; None until `runtest` has done so.
         self.judgement: Judgement | None = None
+        #: Where the files of the run are, if a check of the project wants to see them.
+        self._files = Path()
 
     # -- what the item is -----------------------------------------------------------------------------------------
 
@@ -96,7 +112,14 @@ class SimulationItem(pytest.Item):
             baseline = None
         values = baseline.values if baseline else ()
         expected = {value.name: value.value for value in values if value.kind == "fingerprint"}
-        return build_request(self.parent.plan, self.run, name=self.nodeid, expected_fingerprints=expected)
+        plan, run = self.planned
+        request = build_request(plan, run, name=self.nodeid, expected_fingerprints=expected)
+        return replace(request, limits=request.limits.within(Limits(timeout=timeouts.seconds_of(self))))
+
+    @cached_property
+    def planned(self) -> tuple[RunPlan, Run]:
+        """What is decided for the run, and the run under it; raise `SettingsError` for what a hook cannot decide."""
+        return self.parent.planned(self.run, asking.words_of(self))
 
     @property
     def content(self) -> Content:
@@ -127,8 +150,13 @@ class SimulationItem(pytest.Item):
 
     def setup(self) -> None:
         """Have the run simulated; raise `MachineryError` if that could not be done."""
-        request = self.request
-        outcome = executor_of(self.config).result(request)
+        # Where another plugin repeats an item, it tells what its last round gave.
+        self.user_properties[:] = [entry for entry in self.user_properties if not entry[0].startswith("opp_")]
+        request, executor = self.request, executor_of(self.config)
+        if not executor.announces:
+            asking.tell_submitted(self)
+            asking.tell_started(self, machine.name())
+        outcome = executor.result(request)
         made_with = dict(outcome.provenance)
         # What a build made is told beside the values: it is another after each change of the sources.
         product = made_with.pop("product", "")
@@ -143,14 +171,21 @@ class SimulationItem(pytest.Item):
         if fingerprints:
             self._tell(fingerprint=" ".join(fingerprints))
         if outcome.cause.verdict is Verdict.ERROR:
+            asking.tell_finished(self, outcome)
             raise MachineryError(self._with_help(describe_end(outcome)))
+        if outcome.cause.verdict is Verdict.PASSED and asking.wants_files(self):
+            self._files = executor.files_of(outcome)
+        asking.tell_finished(self, outcome)
 
     def runtest(self) -> None:
         """Judge the outcome; raise `SimulationFailed` with the text for people."""
         if self.outcome is None:
             raise SimulationFailed("there is no outcome to judge: the item was not set up")
         update = self.config.stash[SETTINGS_KEY].update.value
-        judgement = self.judgement = judge(self.outcome, self.expectation(), Update(update) if update else None)
+        judgement = judge(self.outcome, self.expectation(), Update(update) if update else None)
+        if self.outcome.cause.verdict is Verdict.PASSED:
+            judgement = with_complaints(judgement, asking.complaints(self, self.outcome, self._files))
+        self.judgement = judgement
         self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
         if judgement.result is Result.SKIPPED:
             pytest.skip(judgement.text)
@@ -164,12 +199,12 @@ class SimulationItem(pytest.Item):
             stored = self.baseline
         except BaselineError as error:
             damage = error.seen_from(self.config.invocation_params.dir)
-        plan = self.parent.plan
+        plan, run = self.planned
         return Expectation(
-            decisive=decisive_settings(plan, self.run),
+            decisive=decisive_settings(plan, run),
             recording=recording_of(plan.settings),
             rules=rules_of(plan.settings, self.ini_file.project.source(self.run.config, "check.tolerances")),
-            own_fingerprints=own_fingerprints(self.run),
+            own_fingerprints=own_fingerprints(run),
             stored=stored,
             damage=damage,
         )
@@ -205,11 +240,15 @@ class SimulationItem(pytest.Item):
         """The command that reproduces the run alone, locally, with the options that decide it."""
         file = os.path.relpath(self.ini_file.path, self.config.invocation_params.dir)
         words = ["pytest", "-p", "no:oppcloud", f"{file}::{self.parent.name}::{self.name}"]
+        words += [f"--opp-set={word[2:]}" for word in asking.words_of(self) if word.startswith("--")]
         for setting in SETTINGS:
             if setting.decides_the_run:
                 given = self.config.getoption(setting.destination, None)
                 values = given if isinstance(given, list) else [given]
                 words += [f"{setting.option}={value}" for value in values if value is not None]
+        limit = timeouts.option_of(self.config)
+        if limit is not None:
+            words.append(f"--timeout={limit:g}")
         return shlex.join(words)
 
     def _keep_files(self) -> str:

@@ -7,7 +7,7 @@ here both come together.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Verdict
@@ -131,6 +131,14 @@ def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = No
         rules=tuple(map(str, expected.rules)),
         unused_rules=tuple(map(str, expected.rules.unused(comparison.rules_used))),
     )
+
+
+def with_complaints(judgement: Judgement, complaints: str) -> Judgement:
+    """Return the judgement of a run that a project's own checks complain of: it fails, and is not recorded."""
+    if not complaints:
+        return judgement
+    text = f"{judgement.text}\n\n{complaints}" if judgement.result is Result.FAILED else complaints
+    return replace(judgement, result=Result.FAILED, text=text, record=None)
 
 
 def _nothing_to_compare(obtained: Record) -> str:

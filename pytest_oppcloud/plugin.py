@@ -161,6 +161,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item) -> bool | None:
+    """Leave the limit of pytest-timeout to the simulation itself, which has it in its request."""
+    from .session import NOTES_KEY
+
+    if not item.config.stash[NOTES_KEY].simulations:
+        return None
+    from .items import SimulationItem
+
+    return True if isinstance(item, SimulationItem) else None
+
+
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
     """Let a pass say how much it compared."""
     if (

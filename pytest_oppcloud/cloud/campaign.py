@@ -48,6 +48,16 @@ class Order:
     needs: Needs = field(default_factory=Needs)
     #: Seconds that it is expected to take.
     expected: float = 0.0
+    #: Where it is queued, "" for the queue of the session.
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A slot began an attempt at a run."""
+
+    run: str
+    slot: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +145,17 @@ class Campaign:
     owner: bool
     #: None where the session is private.
     hold: Hold | None = None
-    arrivals: queue.SimpleQueue[Arrival | Notice] = field(default_factory=queue.SimpleQueue)
+    arrivals: queue.SimpleQueue[Start | Arrival | Notice] = field(default_factory=queue.SimpleQueue)
     statistics: Statistics = field(default_factory=Statistics)
     #: What people are shown meanwhile.
     board: Board = field(default_factory=Board)
     #: By run; those that have no outcome yet.
     flights: dict[str, Flight] = field(default_factory=dict)
+
+    @property
+    def queues(self) -> set[str]:
+        """The queues that runs are waiting in or may be."""
+        return {self.address.queue, *(flight.ticket.queue for flight in self.flights.values())}
 
     def renew_lease(self) -> None:
         """Say that the outcomes are still wanted; raise `SessionTakenError`."""

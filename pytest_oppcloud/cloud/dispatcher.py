@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.content import Content
 
-    from .campaign import Arrival, Notice, Order, QueueAddress
+    from .campaign import Arrival, Notice, Order, QueueAddress, Start
     from .fleet import Demand
     from .progress import Board
     from .statistics import Statistics
@@ -80,8 +80,8 @@ class Dispatcher(threading.Thread):
         self.left = False
 
     @property
-    def arrivals(self) -> queue.SimpleQueue[Arrival | Notice]:
-        """What the session's thread takes: outcomes, each once, and notices."""
+    def arrivals(self) -> queue.SimpleQueue[Start | Arrival | Notice]:
+        """What the session's thread takes: outcomes, each once, what came before them, and notices."""
         return self._campaign.arrivals
 
     @property
@@ -263,7 +263,7 @@ class Dispatcher(threading.Thread):
                 self.results_of(run).remove(digests)
             if hold is None:
                 session, seen = self.address.session, self.statistics.seen_runs
-                runs.remove_session(self._connection, self.address.queue, session, seen)
+                runs.remove_session(self._connection, self._queues(), session, seen)
             else:
                 hold.remove(self.statistics.seen_runs)
             self._connection.close()
@@ -274,10 +274,15 @@ class Dispatcher(threading.Thread):
         """Tell whether a session that was detached has runs that nobody has judged, as they have not ended."""
         return self._leaving or (hold.record.detached and self.address.submitted is not None and hold.unfinished() > 0)
 
+    def _queues(self) -> set[str]:
+        """Return all queues that the session has used, its other processes included."""
+        return self._campaign.queues | runs.queues_of(self._connection, self.address.session)
+
     def _cancel(self) -> None:
         """Take what waits out of the queue, and stop what runs."""
         self._connection.delete(keys.lease(self.address.session))
-        runs.withdraw(self._connection, self.address.queue, self.address.session)
+        for name in self._queues():
+            runs.withdraw(self._connection, name, self.address.session)
         deadline = time.monotonic() + _STOPPING
         self._listener.catch_up()
         runs.stop(self._connection, self._listener.running.values())

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import queue
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
@@ -18,13 +21,12 @@ from oppcloud_worker.messages import Cause
 from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
-from pytest_oppcloud.queues.fetching import fetch, note_left_out
+from pytest_oppcloud.queues.fetching import fetch, note_left_out, too_large
 
-from .campaign import Arrival, Order
+from .campaign import Arrival, Order, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from pathlib import Path
 
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
@@ -51,6 +53,8 @@ class Submission:
     needs: Needs = field(default_factory=Needs)
     #: Seconds that it is expected to take.
     expected: float = 0.0
+    #: Where it is queued, "" for the queue of the session.
+    queue: str = ""
 
 
 def fixed_name(name: str) -> str:
@@ -61,25 +65,29 @@ def fixed_name(name: str) -> str:
 class QueueExecutor:
     """Has simulations run on the workers of a queue."""
 
-    def __init__(
+    announces = True
+
+    def __init__(  # noqa: PLR0913  # all by name
         self,
         *,
         description: str,
         open_queue: Callable[[], Dispatcher],
         notify: Callable[[str], None],
+        heard: Callable[[str, str], None] = lambda name, slot: None,  # noqa: ARG005
         results: ResultsFolder | None = None,
         followed: Collection[str] = (),
     ) -> None:
         """Prepare; `open_queue` is called when the first run is sent, `notify` to tell people something at once.
 
-        The files of all runs go to `results`, if there is such a folder; what the requests named `followed` print is
-        wanted as it comes.
+        `heard` is told the names of requests that were submitted (with the slot "") and started. The files of all runs
+        go to `results`, if there is such a folder; what the requests named `followed` print is wanted as it comes.
         """
         self.description = description
         self._results = results
         self._followed = frozenset(followed)
         self._open_queue = open_queue
         self._notify = notify
+        self._heard = heard
         #: By the name of the request: how often it was submitted, and how, for the next time.
         self._rounds: dict[str, int] = {}
         self._submissions: dict[str, Submission] = {}
@@ -94,6 +102,8 @@ class QueueExecutor:
         #: copied; the files are kept so that their id stays their own.
         self._handed_out: dict[int, tuple[tuple[ResultFile, ...], str]] = {}
         self._runs: dict[str, str] = {}
+        #: Folders with the files of runs, by the identity of these.
+        self._folders: dict[int, Path] = {}
 
     @property
     def _dispatcher(self) -> Dispatcher:
@@ -119,10 +129,13 @@ class QueueExecutor:
                     again=self._rounds[name] > 1,
                     needs=submission.needs,
                     expected=submission.expected,
+                    queue=submission.queue,
                     followed=name in self._followed,
                 )
             )
         self._dispatcher.order(orders)
+        for submission in submissions:
+            self._heard(submission.request.name, "")
 
     def wait_until_sent(self) -> dict[str, str]:
         """Wait until all that was submitted lies in the queue; return what could not be sent, by name, and why."""
@@ -194,10 +207,22 @@ class QueueExecutor:
                     if name is not None:
                         self._under_way.discard(name)
                         self._arrived[name] = item.outcome
+                elif isinstance(item, Start):
+                    if item.run in self._names:
+                        self._heard(self._names[item.run], item.slot)
                 else:
                     self._notify(item.text)
         except queue.Empty:
             return
+
+    def files_of(self, outcome: RunOutcome) -> Path:
+        """Fetch the files of the run to a temporary folder."""
+        _, run = self._handed_out[id(outcome.files)]
+        folder = self._folders[id(outcome.files)] = Path(tempfile.mkdtemp(prefix="oppcloud-"))
+        left_out = fetch(outcome.files, self._dispatcher.results_of(run), lambda path: folder / path)
+        if left_out:
+            raise MachineryError(f"a check wants to see the files of the run, but {too_large(left_out)}")
+        return folder
 
     def keep_files(self, outcome: RunOutcome, destination: Path) -> None:
         """Fetch the files of the run to `destination`; say there which were left out."""
@@ -209,6 +234,9 @@ class QueueExecutor:
     def discard_files(self, outcome: RunOutcome) -> None:
         """Have the store forget the files of the run."""
         _, run = self._handed_out.pop(id(outcome.files), ((), ""))
+        folder = self._folders.pop(id(outcome.files), None)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         if self._dispatcher.address.store:
             # Each request costs time and money there; all go together at the end of the session.
             return
@@ -219,4 +247,6 @@ class QueueExecutor:
                 self._dispatcher.results_of(run).remove(digests)
 
     def close(self) -> None:
-        """Do nothing: the session ends the dispatcher, which cleans up what is left."""
+        """Remove folders that are left; the session ends the dispatcher, which cleans up the rest."""
+        while self._folders:
+            shutil.rmtree(self._folders.popitem()[1], ignore_errors=True)

@@ -9,6 +9,7 @@ from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
+from .campaign import Start
 from .statistics import BUILD
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Listener:
             return False
         if event.kind == events.STARTED and event.attempt >= flight.ticket.attempt:
             flight.slot, flight.limbo_since = event.slot, None
+            campaign.arrivals.put(Start(run=event.run, slot=event.slot))
         elif event.kind == events.REQUEUED and event.attempt == flight.ticket.attempt:
             self._note_next_attempt(flight, event)
         return event.kind == events.FINISHED

@@ -45,10 +45,11 @@ def picture(moment: Moment, failed: int, *, width: int, height: int, ascii_only:
     if height > 1:
         lines.insert(0, _stages_line(moment, width))
     room = height - len(lines)
-    shown = moment.running[:room]
-    if len(shown) < len(moment.running) and room > 0:
+    busy = moment.building + moment.running
+    shown = busy[:room]
+    if len(shown) < len(busy) and room > 0:
         shown = shown[: room - 1]
-        more = len(moment.running) - len(shown)
+        more = len(busy) - len(shown)
         rest = [Text(f"  and {more:,} more", style="dim")]
     else:
         rest = []

@@ -60,12 +60,12 @@ def _planned(item: SimulationItem) -> Planned:
     return Planned(
         name=fixed_name(item.nodeid),
         config=item.parent.nodeid,
-        sim_time=simulated_seconds(item.parent.plan, item.run),
+        sim_time=simulated_seconds(*item.planned),
     )
 
 
 def _with(submission: Submission, item: SimulationItem, expected: Expected) -> Submission:
-    settings = item.parent.plan.settings
+    settings = item.planned[0].settings
     memory = expected.memory if settings.needs_memory is None else settings.needs_memory
     return replace(
         submission,

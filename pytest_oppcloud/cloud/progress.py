@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.remote import events
 
+from .statistics import BUILD
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Blocks of console output that wait to be shown; who cannot keep up misses the oldest.
 _BLOCKS = 1000
+#: Runs that may wait for the longest of them to be looked for.
+_FEW = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class Moment:
     fetched: int = 0
     #: Those that are simulated, the longest first.
     running: tuple[RunningRun, ...] = ()
+    #: Programs that are being built.
+    building: tuple[RunningRun, ...] = ()
     #: Who serves the queue.
     workers: int = 0
     slots: int = 0
@@ -71,7 +77,7 @@ class _Run:
     name: str
     #: Seconds that it was expected to take, 0 where nobody knows.
     expected: float = 0.0
-    #: The attempt that runs, 0 while it waits; when it began, and when it was heard of last (of the board's clock).
+    #: The attempt that runs or ran last; when it began, and when it was heard of last (of the board's clock).
     attempt: int = 0
     since: float = 0.0
     told: float = 0.0
@@ -86,8 +92,18 @@ class Board:
 
     clock: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    #: All runs, and those of them that wait and that run. A moment is asked for often: it looks at few runs only.
     _runs: dict[str, _Run] = field(default_factory=dict)
+    _waiting: dict[str, _Run] = field(default_factory=dict)
+    _running: dict[str, _Run] = field(default_factory=dict)
+    #: Programs that workers build for this session.
+    _builds: dict[str, _Run] = field(default_factory=dict)
     _ordered: int = 0
+    _finished: int = 0
+    _fetched: int = 0
+    #: Of the runs that wait: the seconds that they are expected to take, and how many are not expected to take any.
+    _ahead: float = 0.0
+    _unknown: int = 0
     _slots: Mapping[str, SlotInfo] = field(default_factory=dict)
     _stages: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: Runs, and what they printed.
@@ -101,11 +117,12 @@ class Board:
     def order(self, run: str, name: str, expected: float = 0.0) -> None:
         """Note that a run is to be simulated."""
         with self._lock:
-            self._ordered += run not in self._runs
-            self._runs[run] = _Run(name=name, expected=expected)
+            self._ordered += 1
+            known = self._runs[run] = _Run(name=name, expected=expected)
+            self._wait(run, known)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """Note how far a stage on the way to the queue is: "bundle", "build"."""
+        """Note how far a stage on the way to the queue is, as "bundle"."""
         with self._lock:
             self._stages[name] = done, total
 
@@ -118,29 +135,68 @@ class Board:
         """Note that an outcome has come, whoever made it."""
         with self._lock:
             known = self._runs.get(run)
-            if known is not None:
-                known.finished = known.fetched = True
+            if known is not None and not known.fetched:
+                known.fetched = True
+                self._fetched += 1
+                self._finish(run, known)
 
     def note(self, event: Event) -> None:
         """Note an event."""
         with self._lock:
+            if event.run.startswith(BUILD):
+                self._note_build(event)
+                return
             run = self._runs.setdefault(event.run, _Run(name=event.name or event.run))
-            if event.kind == events.STARTED:
+            if event.kind == events.OUTPUT:
+                self._output.append((event.run, event.message))
+            elif run.finished:
+                return
+            elif event.kind == events.STARTED:
                 run.name = event.name or run.name
                 run.attempt, run.since, run.told, run.progress = event.attempt, self.clock(), 0.0, None
+                self._leave(event.run)
+                self._running[event.run] = run
             elif event.kind == events.PROGRESS and event.attempt == run.attempt:
                 run.progress, run.told = event.progress, self.clock()
             elif event.kind == events.REQUEUED and event.attempt >= run.attempt:
-                run.attempt = 0
-            elif event.kind == events.FINISHED and not run.finished:
-                run.finished = True
+                self._leave(event.run)
+                self._wait(event.run, run)
+            elif event.kind == events.FINISHED:
+                self._finish(event.run, run)
                 self._took += event.wall_time
                 self._took_count += 1
                 if run.expected:
                     self._compared += event.wall_time
                     self._expected += run.expected
-            elif event.kind == events.OUTPUT:
-                self._output.append((event.run, event.message))
+
+    def _note_build(self, event: Event) -> None:
+        build = self._builds.setdefault(event.run, _Run(name=event.name or event.run))
+        if event.kind == events.STARTED:
+            build.name, build.attempt, build.since = event.name or build.name, event.attempt, self.clock()
+        elif event.kind == events.REQUEUED:
+            build.attempt = 0
+        elif event.kind == events.FINISHED:
+            build.finished = True
+        done = sum(build.finished for build in self._builds.values())
+        self._stages["build"] = done, len(self._builds)
+
+    def _wait(self, name: str, run: _Run) -> None:
+        self._waiting[name] = run
+        self._ahead += run.expected
+        self._unknown += not run.expected
+
+    def _leave(self, name: str) -> None:
+        """Have a run neither wait nor run."""
+        self._running.pop(name, None)
+        run = self._waiting.pop(name, None)
+        if run is not None:
+            self._ahead -= run.expected
+            self._unknown -= not run.expected
+
+    def _finish(self, name: str, run: _Run) -> None:
+        self._leave(name)
+        self._finished += not run.finished
+        run.finished = True
 
     def take_output(self) -> list[Block]:
         """Return the console output that nobody has been given yet."""
@@ -154,20 +210,20 @@ class Board:
         """Return what is going on now."""
         with self._lock:
             now = self.clock()
-            open_runs = [run for run in self._runs.values() if not run.finished]
-            running = sorted((run for run in open_runs if run.attempt), key=lambda run: run.since)
-            waiting = [run for run in open_runs if not run.attempt]
+            running = sorted(self._running.values(), key=lambda run: run.since)
             shown = tuple(self._shown(run, now) for run in running)
+            building = [build for build in self._builds.values() if build.attempt and not build.finished]
             return Moment(
                 ordered=self._ordered,
-                waiting=len(waiting),
-                finished=len(self._runs) - len(open_runs),
-                fetched=sum(run.fetched for run in self._runs.values()),
+                waiting=len(self._waiting),
+                finished=self._finished,
+                fetched=self._fetched,
                 running=shown,
+                building=tuple(RunningRun(name=build.name, elapsed=now - build.since) for build in building),
                 workers=len({info.worker for info in self._slots.values()}),
                 slots=len(self._slots),
                 stages=tuple((name, done, total) for name, (done, total) in self._stages.items()),
-                left=self._left(shown, waiting),
+                left=self._left(shown),
             )
 
     def _shown(self, run: _Run, now: float) -> RunningRun:
@@ -179,21 +235,30 @@ class Board:
     def _guess(self, run: _Run) -> float | None:
         """Return the seconds that a run may take: as expected, if others took what was expected, else as others."""
         if run.expected:
-            return run.expected * (self._compared / self._expected if self._expected else 1.0)
+            return run.expected * self._factor
         return self._took / self._took_count if self._took_count else None
 
-    def _left(self, running: tuple[RunningRun, ...], waiting: list[_Run]) -> float | None:
+    @property
+    def _factor(self) -> float:
+        """How much longer runs took than they were expected to."""
+        return self._compared / self._expected if self._expected else 1.0
+
+    def _left(self, running: tuple[RunningRun, ...]) -> float | None:
         """Return the seconds until all is done, if the slots that we have now stay ours."""
         totals = [run.elapsed + run.left for run in running if run.left is not None]
-        like_others = sum(totals) / len(totals) if totals else None
-        times = [run.left if run.left is not None else like_others for run in running]
-        guesses = [self._guess(run) for run in waiting]
-        times += [like_others if guess is None else guess for guess in guesses]
-        known = [time for time in times if time is not None]
-        if not times or len(known) < len(times):
+        others = self._took / self._took_count if self._took_count else sum(totals) / len(totals) if totals else None
+        if others is None and (self._unknown or running):
             return None
-        at_once = max(1, len(running)) if waiting else len(times)
-        return max(*known, sum(known) / at_once)
+        usual = others or 0.0
+        times = [usual if run.left is None else run.left for run in running]
+        work = sum(times) + self._ahead * self._factor + self._unknown * usual
+        if len(self._waiting) < _FEW:
+            # Where many wait, the longest of them begin long before the end.
+            times += [usual if guess is None else guess for guess in map(self._guess, self._waiting.values())]
+        at_once = len(running) or len(self._slots)
+        if not at_once or not (self._waiting or running):
+            return None
+        return max([*times, work / at_once])
 
 
 def _left_of(run: _Run, now: float) -> float | None:

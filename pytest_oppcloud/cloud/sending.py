@@ -179,7 +179,9 @@ class Sender:
                 flight.sent = True
             try:
                 campaign.renew_lease()
-                runs.enqueue(campaign.connection, [flight.ticket for flight in chunk], key=campaign.address.key)
+                for name in sorted({flight.ticket.queue for flight in chunk}):
+                    tickets = [flight.ticket for flight in chunk if flight.ticket.queue == name]
+                    runs.enqueue(campaign.connection, tickets, key=campaign.address.key)
             except LOST:
                 if campaign.address.detaching:
                     # Nobody will be there to find it missing.
@@ -232,7 +234,7 @@ class Sender:
             ticket = Ticket(
                 session=address.session,
                 run=order.run,
-                queue=address.queue,
+                queue=order.queue or address.queue,
                 request=request,
                 store=address.store,
                 all_results=address.all_results,

@@ -22,6 +22,7 @@ from oppcloud_worker.signing import ClusterKey
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.wire import decode, encode
 
+from pytest_oppcloud import asking
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
@@ -86,11 +87,18 @@ class CloudSession:
         self._dispatcher: Dispatcher | None = None
         self._display: Display | None = None
         self._ended = False
+        #: By node id, as long as hooks may want to hear of them.
+        self._items: dict[str, SimulationItem] = {}
+        #: In a process of xdist: by node id, what is to be told of an item in its turn (slots, "" for submitted).
+        self._news: dict[str, list[str]] = {}
+        #: The item that this process has turned to.
+        self._turned_to = ""
         config.stash[PROJECTS_KEY].buildable = True
         self._executor = QueueExecutor(
             description=self._description(),
             open_queue=self._open,
             notify=self._notify,
+            heard=self._heard,
             results=None if settings.results is None else ResultsFolder(settings.results),
             followed=settings.followed,
         )
@@ -120,6 +128,31 @@ class CloudSession:
             reporter.ensure_newline()
             reporter.write_line(text, yellow=True)
 
+    def _heard(self, name: str, slot: str) -> None:
+        """Tell hooks that a run was submitted, or started on `slot`.
+
+        Each process of xdist hears of all runs of the session, and tells of those that it is going to judge.
+        """
+        if self._role is Role.WORKER and name != self._turned_to:
+            self._news.setdefault(name, []).append(slot)
+        elif name in self._items:
+            self._tell(self._items[name], slot)
+
+    @staticmethod
+    def _tell(item: SimulationItem, slot: str) -> None:
+        if slot:
+            asking.tell_started(item, slot)
+        else:
+            asking.tell_submitted(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Tell hooks what was heard of a run before its turn came."""
+        if isinstance(item, SimulationItem) and self._role is Role.WORKER:
+            self._turned_to = item.nodeid
+            for slot in self._news.pop(item.nodeid, ()):
+                self._tell(item, slot)
+
     def _open(self) -> Dispatcher:
         """Start what the session needs of the queue, once; raise `SettingsError` or `MachineryError`."""
         if self._dispatcher is None:
@@ -127,6 +160,11 @@ class CloudSession:
             self._dispatcher.start()
             self._display = start_display(self._config, self._dispatcher.board, self._settings)
         return self._dispatcher
+
+    @property
+    def _all_results(self) -> bool:
+        """Whether the files of all runs are wanted: by people, or by a check of the project."""
+        return self._settings.results is not None or any(map(asking.wants_files, self._items.values()))
 
     def _address(self) -> QueueAddress:
         settings = self._settings
@@ -137,7 +175,7 @@ class CloudSession:
             patience=settings.wait,
             priority=settings.priority,
             store=settings.store,
-            all_results=settings.results is not None,
+            all_results=self._all_results,
             judges=self._role is not Role.CONTROLLER,
         )
         if self._role is Role.WORKER:
@@ -149,9 +187,8 @@ class CloudSession:
             return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
         if settings.url is not None:
             address = replace(shared, url=settings.url, key=settings.key)
-            record = (
-                new_record(self._config, settings, self._name) if self._attachment is None else self._attachment.record
-            )
+            before = self._attachment
+            record = new_record(self._config, settings, self._name) if before is None else before.record
             return self._with_record(address, record, self._token)
         if settings.stack:
             return self._rent(shared)
@@ -334,26 +371,35 @@ class CloudSession:
         for item in items:
             try:
                 model = model_folder(item.ini_file.path.parent, self._config.rootpath)
-                submission = Submission(request=item.request, content=item.content, model=model)
+                queue = self._queue_of(item)
+                submission = Submission(request=item.request, content=item.content, model=model, queue=queue)
                 submissions.setdefault(item.nodeid, submission)
+                self._items[item.nodeid] = item
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
                 self._executor.refuse(item.nodeid, str(error))
         return plan(self._config, items_by_id, submissions)
+
+    def _queue_of(self, item: SimulationItem) -> str:
+        """Return where hooks want a run to go; a queue that comes with the session is the only one there."""
+        return "" if self._settings.url is None else asking.queue_of(item)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Judge simulations as they come back; leave the loop to others where that is theirs."""
         config = session.config
-        if self._role is not Role.SINGLE or config.option.collectonly or not simulation_items(session):
+        if self._role is not Role.SINGLE or not simulation_items(session):
             return None
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return None
         if self._settings.detach is not None:
             self._detach()
             return True
+        if config.getoption("stepwise", default=False):
+            # The next session goes on at the item that failed, and takes all before it for passed.
+            return None
         others = self._other_owners()
         if others:
-            self._notify(f"oppcloud: {', '.join(others)} owns the run loop; simulations are judged in its order")
+            self._notify(f"oppcloud: {' or '.join(others)} owns the run loop; simulations are judged in its order")
             return None
         try:
             run_loop(session, self._executor)
@@ -378,14 +424,18 @@ class CloudSession:
             self._judged.add(report.nodeid)
 
     def _other_owners(self) -> list[str]:
-        """Return the plugins other than pytest itself that implement the run loop."""
-        manager = self._config.pluginmanager
+        """Return the plugins other than pytest itself that implement the run loop.
+
+        One that wraps it may also run the tests itself, and keep the others from it with the words of `--collect-only`,
+        under which this session would not be there.
+        """
+        wrapped = self._config.option.collectonly
         return [
             implementation.plugin_name
-            for implementation in manager.hook.pytest_runtestloop.get_hookimpls()
-            if not (implementation.hookwrapper or implementation.wrapper)
+            for implementation in self._config.pluginmanager.hook.pytest_runtestloop.get_hookimpls()
+            if (wrapped or not (implementation.hookwrapper or implementation.wrapper))
             and implementation.plugin is not self
-            and implementation.plugin is not manager.get_plugin("main")
+            and not implementation.function.__module__.startswith("_pytest.")
         ]
 
     @pytest.hookimpl(trylast=True)

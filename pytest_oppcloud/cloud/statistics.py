@@ -25,8 +25,8 @@ BUILD = "build_"
 #: Ends that tell how long a run takes.
 _TELLING = frozenset({Cause.COMPLETED.name, Cause.TIMEOUT.name})
 
-#: Share of the slots' time that the last runs may cost without a word.
-_WORTH_TELLING = 0.05
+#: Share of the slots' time that the last runs may cost without a word, and seconds that they may go on.
+_WORTH_TELLING, _SHORT = 0.05, 10.0
 #: Seconds within which events count as having come together.
 _TOGETHER = 0.5
 
@@ -129,7 +129,7 @@ class Statistics:
         if tail is None or self.first_start is None or self.last_end is None:
             return []
         share = tail.cost / max((self.last_end - self.first_start) * slots, 1e-9)
-        if share < _WORTH_TELLING:
+        if share < _WORTH_TELLING or tail.seconds < _SHORT:
             return []
         which = "the last run" if tail.runs == 1 else f"the last {tail.runs} runs"
         return [f"{which} kept {_count(tail.idle, 'slot')} idle for {duration(tail.seconds)}: {share:.0%} of all time"]

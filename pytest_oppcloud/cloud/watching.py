@@ -37,14 +37,17 @@ class Watch:
         self._campaign = campaign
         self._sender = sender
         self._listener = listener
-        self._last_worker = time.monotonic()
-        #: Needs of waiting runs that no worker meets, and since when.
-        self._unmet_since: dict[Needs, float] = {}
+        self._began = time.monotonic()
+        #: By queue: when a worker was seen there.
+        self._last_worker: dict[str, float] = {}
+        #: Needs of runs that wait in a queue and no worker of it meets, and since when.
+        self._unmet_since: dict[tuple[str, Needs], float] = {}
 
     def start_waiting(self) -> None:
         """Count the time without a worker from now on."""
         self._unmet_since.clear()
-        self._last_worker = time.monotonic()
+        self._last_worker.clear()
+        self._began = time.monotonic()
 
     def look(self) -> None:
         """Keep the lease, and find what nobody reports."""
@@ -56,14 +59,17 @@ class Watch:
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         address = campaign.address
         # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
-        queued = pending.waiting(campaign.connection, address.queue, address.session) if campaign.flights else set()
-        taken = pending.taken(campaign.connection, address.queue) if campaign.flights else {}
-        slots = presence.present(campaign.connection, address.queue)
+        queues = campaign.queues
+        queued, taken = set[str](), dict[str, str]()
+        for name in queues if waiting else ():
+            queued |= pending.waiting(campaign.connection, name, address.session)
+            taken |= pending.taken(campaign.connection, name)
+        serving = {name: presence.present(campaign.connection, name) for name in queues}
+        slots = {name: info for found in serving.values() for name, info in found.items()}
         now = time.monotonic()
         campaign.statistics.see(slots)
+        self._last_worker.update((name, now) for name in queues if serving[name])
         campaign.board.see(slots)
-        if slots:
-            self._last_worker = now
         self._find_dead_slots(slots)
         self._find_forgotten_runs(slots, now)
         # What slots say themselves, as Redis may have forgotten what they took.
@@ -79,7 +85,7 @@ class Watch:
         if address.detaching:
             # Those that are queued may wait for a worker when pytest is gone.
             waiting = [flight for flight in waiting if flight.held or flight.ticket.kind is Kind.BUILD]
-        self._find_unservable(waiting, slots, now)
+        self._find_unservable(waiting, serving, now)
         trouble = address.trouble()
         if trouble:
             campaign.lose_all(Cause.QUEUE_LOST, f"the queue was lost: {trouble}")
@@ -136,23 +142,28 @@ class Watch:
         else:
             self._campaign.hand_back(flight, Cause.QUEUE_LOST, message)
 
-    def _find_unservable(self, waiting: Sequence[Flight], slots: dict[str, SlotInfo], now: float) -> None:
-        """End runs that no worker there can take, after the time that one may need to appear."""
+    def _find_unservable(self, waiting: Sequence[Flight], serving: dict[str, dict[str, SlotInfo]], now: float) -> None:
+        """End runs that no worker of their queue can take, after the time that one may need to appear."""
         address = self._campaign.address
-        wanted = {flight.ticket.needs for flight in waiting}
-        unmet = {needs for needs in wanted if not can_serve(needs, slots.values())}
-        since = now if slots else self._last_worker
-        self._unmet_since = {needs: self._unmet_since.get(needs, since) for needs in unmet}
+        wanted = {(flight.ticket.queue, flight.ticket.needs) for flight in waiting}
+        unmet = [(name, needs) for name, needs in wanted if not can_serve(needs, serving[name].values())]
+        self._unmet_since = {
+            (name, needs): self._unmet_since.get(
+                (name, needs), now if serving[name] else self._last_worker.get(name, self._began)
+            )
+            for name, needs in unmet
+        }
         for flight in waiting:
-            needs = flight.ticket.needs
-            if needs in unmet and now - self._unmet_since[needs] > address.patience:
-                outcome = RunOutcome(cause=Cause.NO_WORKER, message=self._no_worker(needs, slots), attempt=0)
+            name, needs = flight.ticket.queue, flight.ticket.needs
+            if now - self._unmet_since.get((name, needs), now) > address.patience:
+                message = self._no_worker(name, needs, serving[name])
+                outcome = RunOutcome(cause=Cause.NO_WORKER, message=message, attempt=0)
                 self._campaign.arrive(flight.ticket.run, outcome)
 
-    def _no_worker(self, needs: Needs, slots: dict[str, SlotInfo]) -> str:
-        """Return what people are told of a run that no worker can take."""
+    def _no_worker(self, name: str, needs: Needs, slots: dict[str, SlotInfo]) -> str:
+        """Return what people are told of a run that no worker of the queue `name` can take."""
         address = self._campaign.address
-        where = f"the queue {address.queue!r} at {redacted(address.url)}"
+        where = f"the queue {name!r} at {redacted(address.url)}"
         if slots:
             return f"no worker of {where} could take it for {address.patience:g} s: {why_not(needs, slots.values())}"
         return f"no worker has served {where} for {address.patience:g} s; start one with `python -m oppcloud_worker`"

@@ -6,7 +6,7 @@ pytest.
 """
 
 from .binary import Binary, is_binary, own_libraries, read_binary
-from .keys import UNLIMITED, Alternative, ToleranceRule, override, seconds, simulated_time
+from .keys import UNLIMITED, Alternative, ToleranceRule, arguments, override, seconds, simulated_time
 from .program import Program, ProgramMissingError, ProgramWish, find_program
 from .provenance import provenance
 from .reader import FILE_NAME, find_project_file, read_project, top_folder
@@ -23,6 +23,7 @@ __all__ = [
     "Project",
     "RunSettings",
     "ToleranceRule",
+    "arguments",
     "find_program",
     "find_project_file",
     "is_binary",

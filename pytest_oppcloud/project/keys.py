@@ -98,7 +98,7 @@ def override(text: str) -> tuple[str, str]:
     return f"**.{key}" if option is not None and option.scope is Scope.OBJECT else key, value
 
 
-def _arguments(value: object) -> tuple[str, ...]:
+def arguments(value: object) -> tuple[str, ...]:
     """Return words for OMNeT++; raise `ValueError` for those that would contradict the run or hide a mistake."""
     words = _texts(value)
     for word in words:
@@ -257,7 +257,7 @@ _CHECKED_AS = _choice("values", "digest", "off")
 KEYS = MappingProxyType(
     {
         "program": Key(check=_programs),
-        "arguments": Key(check=_arguments),
+        "arguments": Key(check=arguments),
         "ned_path": Key(check=_texts),
         "environment": Key(check=_table),
         "mode": Key(check=_choice("release", "debug")),

@@ -70,6 +70,12 @@ def note_left_out(left_out: Iterable[ResultFile], folder: Path) -> None:
         (folder / LEFT_OUT).write_text(text + "".join(lines), encoding="utf-8")
 
 
+def too_large(left_out: Iterable[ResultFile]) -> str:
+    """Return what people are told of files that they want and that did not travel."""
+    names = ", ".join(f"{file.path} ({file.size} bytes)" for file in left_out)
+    return f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
+
+
 def model_folder(directory: Path, root: Path) -> str:
     """Return where a model's folder is below `root`, with slashes; one outside lies there by its name alone."""
     try:
@@ -108,7 +114,4 @@ class ResultsFolder:
 
         left_out = fetch(outcome.files, store, place)
         if left_out:
-            names = ", ".join(f"{file.path} ({file.size} bytes)" for file in left_out)
-            raise MachineryError(
-                f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
-            )
+            raise MachineryError(too_large(left_out))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import redis
 from oppcloud_worker.address import AddressError, check, redacted, redis_url
-from oppcloud_worker.remote import ending, pending, runs, sessions
+from oppcloud_worker.remote import ending, runs, sessions
 from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.sessions import SessionUnusableError
 from oppcloud_worker.remote.stores import result_store
@@ -132,7 +132,7 @@ def _overview(queue: SharedQueue, session: str) -> Overview:
         record=record,
         total=len(submitted),
         finished=sessions.finished(connection, session, submitted),
-        running=sum(job_id.startswith(f"{session}-") for job_id in pending.taken(connection, record.queue)),
+        running=len(ending.running(connection, record)),
         client=sessions.client_of(connection, session),
     )
 

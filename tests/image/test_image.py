@@ -28,6 +28,7 @@ def test_configuration(fresh: Containers, image: str) -> None:
     assert labels["org.opencontainers.image.title"] == "oppcloud-worker"
     assert labels["org.opencontainers.image.version"] == oppcloud_worker.__version__
     assert labels["org.opencontainers.image.base.name"]
+    assert f"OPPCLOUD_IMAGE={image}" in config["Env"]
 
 
 def test_arguments_are_those_of_the_worker(fresh: Containers, image: str) -> None:

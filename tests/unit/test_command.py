@@ -14,6 +14,7 @@ from pytest_oppcloud.command import (
     ingredients,
     own_fingerprints,
     plain_command,
+    simulated_seconds,
 )
 from pytest_oppcloud.inifile import read_ini
 from pytest_oppcloud.naming import escaped, keywords, run_name
@@ -163,3 +164,20 @@ def test_names_of_runs(tmp_path: Path) -> None:
     runs = expand(read_ini(file), "General")
     assert [run_name(run) for run in runs] == ["a=1-#0", "a=1-#1", "a=1-#0~2", "a=1-#1~2"]
     assert keywords(runs[1]) == {"a:1:", "repetition:1:"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "override", "seconds"),
+    [("", (), 10.0), ("1.5min", (), 90.0), ("unlimited", (), 10.0), ("1.5min", (("sim-time-limit", "20ms"),), 0.02)],
+)
+def test_the_simulated_time_is_that_of_the_command_line(
+    tmp_path: Path, limit: str, override: tuple[tuple[str, str], ...], seconds: float
+) -> None:
+    decided = replace(plan(tmp_path), sim_time_limit=limit, overrides=override)
+
+    assert simulated_seconds(decided, first_run(tmp_path, overrides=override)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "sim-time-limit = whatever\n"])
+def test_a_simulated_time_that_nobody_tells_is_none(tmp_path: Path, text: str) -> None:
+    assert simulated_seconds(plan(tmp_path), first_run(tmp_path, f"[General]\nnetwork = N\n{text}")) is None

@@ -185,8 +185,12 @@ def test_the_summary_tells_what_the_tail_cost() -> None:
     statistics.slot_ends["w-3"] = 10.0
 
     assert statistics.lines()[1] == "the last 3 runs kept 13 slots idle for 6 min: 39% of all time"
-    statistics.slot_ends = dict.fromkeys(statistics.used_slots, 700.0)
+    # Neither a small share of the time nor a few seconds are worth a word.
+    statistics.slot_ends = dict.fromkeys(statistics.used_slots, 690.0) | {"w-0": 700.0}
     assert len(statistics.lines()) == 1
+    short = Statistics(finished=2, wall_time=10.0, first_start=0.0, last_start=0.0, last_end=9.0)
+    short.used_slots, short.slot_ends = {"w-1", "w-2"}, {"w-1": 1.0, "w-2": 9.0}
+    assert len(short.lines()) == 1
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.42, "0.4 s"), (42, "42 s"), (362, "6 min"), (9000, "2.5 h")])

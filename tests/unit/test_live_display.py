@@ -16,6 +16,7 @@ from oppcloud_worker.remote.presence import SlotInfo
 from pytest_oppcloud.cloud.picture import duration, heartbeat, picture, size
 from pytest_oppcloud.cloud.progress import Board, Moment, RunningRun
 from pytest_oppcloud.cloud.screen import Screen
+from pytest_oppcloud.cloud.statistics import BUILD
 
 SLOTS = {name: SlotInfo(name=name, worker=name[0], host="h", pid=1) for name in ("a1", "a2", "b1")}
 
@@ -76,6 +77,23 @@ def test_a_run_whose_worker_was_lost_waits_again() -> None:
     story.tell("a", 90)  # of the first attempt: it came late
     (run,) = story.board.moment().running
     assert run.progress is None
+
+
+def test_a_build_is_a_stage_and_no_run() -> None:
+    story = Story()
+    story.order("a")
+    story.start(f"{BUILD}1")
+    story.now = 3
+    moment = story.board.moment()
+    assert (moment.stages, moment.waiting, moment.running) == ((("build", 0, 1),), 1, ())
+    assert [line.plain.rstrip() for line in picture(moment, 0, width=60, height=5)] == [
+        "build 0 of 1  queue 1  running 0  fetched 0",
+        "0 of 1 done, waiting for a worker",
+        "  name of build_1                      for 3 s",
+    ]
+    story.finish(f"{BUILD}1")
+    moment = story.board.moment()
+    assert (moment.stages, moment.finished, moment.building) == ((("build", 1, 1),), 0, ())
 
 
 def test_a_process_that_ordered_nothing_learns_of_runs_as_they_start() -> None:

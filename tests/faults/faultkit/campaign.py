@@ -111,7 +111,7 @@ def _run(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Count:
     for number in range(plan.hosts):
         far = cluster.another_network()
         # Clocks that are wrong by less than what is allowed.
-        skew = (240, 0, -240, 0)[number % 4]
+        skew = (120, 0, -120, 0)[number % 4]
         hosts.append((cluster.host(*plan.changes, f"clock={skew}", slots=plan.slots, network=far), far))
     started = time.monotonic()
 

@@ -28,7 +28,7 @@ class Outsider:
         """Return a ticket, not signed, of a run that would leave a mark."""
         request = RunRequest(
             name=run,
-            program=("/bin/sh", "-c", f"echo {run} >> {mark}", "sh"),
+            program=("/bin/sh", "-c", f"echo {run} >> {mark}; sleep 3", "sh"),
             arguments=(),
             directory="/",
             config="General",

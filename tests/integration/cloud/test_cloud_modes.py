@@ -1,15 +1,15 @@
-"""The same items, verdicts, reports and baselines, wherever the simulations run."""
+"""Modes of running: the same baselines in all of them, and what is peculiar to each.
+
+That items, verdicts and reports are the same is for tests/integration/contract to tell.
+"""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Project
 
 INI = """
@@ -50,21 +50,6 @@ MODES = {
 }
 
 
-#: Properties that tell where and when a simulation ran, not what it gave.
-OF_THE_MACHINE = {"opp_host", "opp_wall_time", "opp_files"}
-
-
-def outcomes(junit: Path) -> dict[tuple[str, str], tuple[str, tuple[tuple[str | None, str | None], ...]]]:
-    """Return what each test case of a junit file came to, and the properties of its simulation."""
-    cases = {}
-    for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314  # written by pytest
-        kinds = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
-        properties = [(item.get("name"), item.get("value")) for item in case.iter("property")]
-        told = tuple(item for item in properties if item[0] not in OF_THE_MACHINE)
-        cases[case.get("classname", ""), case.get("name", "")] = (",".join(kinds) or "passed", told)
-    return cases
-
-
 @pytest.fixture
 def mixed(project: Project) -> Project:
     """Return a project in which everything happens."""
@@ -73,23 +58,6 @@ def mixed(project: Project) -> Project:
     project.write(INI.replace("value = 4", "value = 5"))
     project.pytester.makepyfile(test_ordinary=PYTHON_TESTS)
     return project
-
-
-def test_all_modes_agree(mixed: Project) -> None:
-    results = {}
-    for name, options in MODES.items():
-        junit = mixed.pytester.path / f"{name}.xml"
-        run = mixed.run(*options, f"--junitxml={junit}", "-rA")
-        lines = {line.split(" - ")[0] for line in run.outlines if line.startswith(("PASSED ", "FAILED ", "ERROR "))}
-        results[name] = (int(run.ret), outcomes(junit), lines)
-
-    expected = results["plain"]
-    assert expected[0] == 1
-    kinds = [kind for kind, _ in expected[1].values()]
-    assert (kinds.count("passed"), kinds.count("failure")) == (4, 3)
-    assert sum("opp_compared" in dict(told) for _, told in expected[1].values()) == 5
-    for name, result in results.items():
-        assert result == expected, name
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "plain"])

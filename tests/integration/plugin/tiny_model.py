@@ -1,7 +1,8 @@
 """A program that speaks OMNeT++'s command line: what it does, the parameters in its ini file say.
 
-`Tiny.do` is "work" (the default), "error", "crash", "ask", "leave" (no end line) or "wait" (until it is killed).
-`Tiny.value` is what its scalar is.
+`Tiny.do` is "work" (the default), "error", "crash", "ask", "leave" (no end line), "wait" (until it is killed) or
+"recover PATH" (an error, unless PATH is there; it is, the next time). `Tiny.value` is what its scalar is; at `Tiny.log`
+it notes that it ran.
 """
 
 from __future__ import annotations
@@ -58,7 +59,14 @@ def main(words: list[str]) -> int:
 
 
 def simulate(run: Run) -> int:
-    deed = (run.parameter("Tiny.do") or '"work"').strip('"')
+    deed, _, place = (run.parameter("Tiny.do") or '"work"').strip('"').partition(" ")
+    log = (run.parameter("Tiny.log") or "").strip('"')
+    if log:
+        with Path(log).open("a") as file:
+            file.write(f"{run.config} {run.variables['iterationvarsf']}#{run.repetition}\n")
+    if deed == "recover" and not Path(place).exists():
+        Path(place).touch()
+        deed = "error"
     if deed == "error":
         sys.stderr.write("\n<!> Error: Something is wrong -- in module (Tiny) Tiny (id=1), at t=1s, event #7\n")
         return 1

@@ -35,7 +35,8 @@ def cancel(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | 
     told = bool(sessions.client_of(connection, record.id)) or not record.detached
     sessions.take_over(connection, record.id, "", who)
     connection.delete(keys.lease(record.id))
-    runs.withdraw(connection, record.queue, record.id)
+    for queue in queues_of(connection, record):
+        runs.withdraw(connection, queue, record.id)
     names |= _stop(connection, record)
     remove(connection, record, names, key=key, client=not told)
 
@@ -49,27 +50,33 @@ def remove(
     """
     found = sorted(names)
     _remove_results(connection, record, found, key)
-    runs.remove_session(connection, record.queue, record.id, found)
+    runs.remove_session(connection, queues_of(connection, record), record.id, found)
     sessions.forget(connection, record.id, client=client)
 
 
 def _stop(connection: redis.Redis, record: SessionRecord) -> set[str]:
     """Stop what runs, and wait until it has; return the names of all runs that anything was heard of."""
-    running = _running(connection, record)
-    runs.stop(connection, ((slot, job_id) for job_id, slot in running.items()))
+    runs.stop(connection, ((slot, job_id) for job_id, slot in running(connection, record).items()))
     reader, names = events.EventReader(connection, record.id), set()
     deadline = time.monotonic() + _STOPPING
     while True:
         came = list(reader.read(_BLOCK))
         names |= {event.run for event in came}
-        if not came and (time.monotonic() >= deadline or not _running(connection, record)):
+        if not came and (time.monotonic() >= deadline or not running(connection, record)):
             return names
 
 
-def _running(connection: redis.Redis, record: SessionRecord) -> dict[str, str]:
+def running(connection: redis.Redis, record: SessionRecord) -> dict[str, str]:
     """Return the jobs of a session that were taken, and the slots that have them."""
-    taken = pending.taken(connection, record.queue)
+    taken: dict[str, str] = {}
+    for queue in queues_of(connection, record):
+        taken |= pending.taken(connection, queue)
     return {job_id: slot for job_id, slot in taken.items() if job_id.startswith(f"{record.id}-")}
+
+
+def queues_of(connection: redis.Redis, record: SessionRecord) -> set[str]:
+    """Return the queues that runs of a session may be in."""
+    return {record.queue, *runs.queues_of(connection, record.id)}
 
 
 def _remove_results(

@@ -14,6 +14,7 @@ oppcloud:session:<session>               who, where, since when: sealed JSON
 oppcloud:session:<session>:runs          what the session is to run: sealed, compressed JSON
 oppcloud:session:<session>:client        the process that judges its runs now
 oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
+oppcloud:<session>:queues                set of the queues that runs of the session went to
 oppcloud:<session>:submitter             which process of the session queues its runs
 oppcloud:<session>:objection             why no more of it may be run, for its other processes
 oppcloud:<session>:events                stream: started, requeued, finished
@@ -117,6 +118,11 @@ def client(session: str) -> str:
 def lease(session: str) -> str:
     """Return the key of a session's lease."""
     return f"oppcloud:{session}:lease"
+
+
+def queues(session: str) -> str:
+    """Return the key of the set of queues that runs of a session went to."""
+    return f"oppcloud:{session}:queues"
 
 
 def submitter(session: str) -> str:

@@ -54,9 +54,12 @@ def rq_queue(connection: redis.Redis, name: str) -> Queue:
 
 
 def enqueue(connection: redis.Redis, tickets: Sequence[Ticket], *, key: ClusterKey | None) -> None:
-    """Queue `tickets`, all for the same queue, signed with `key`."""
+    """Queue `tickets`, all for the same queue and session, signed with `key`."""
     for start in range(0, len(tickets), _CHUNK):
         pipeline = connection.pipeline()
+        name = keys.queues(tickets[0].session)
+        pipeline.sadd(name, tickets[0].queue)
+        pipeline.expire(name, keys.kept(tickets[0].deadline))
         _queue(pipeline, connection, tickets[start : start + _CHUNK], key)
         pipeline.execute()
 
@@ -325,9 +328,15 @@ def stop(connection: redis.Redis, running: Iterable[tuple[str, str]]) -> None:
     pipeline.execute()
 
 
-def remove_session(connection: redis.Redis, queue: str, session: str, runs: Iterable[str]) -> None:
+def queues_of(connection: redis.Redis, session: str) -> set[str]:
+    """Return the queues that runs of `session` were sent to, by any of its processes."""
+    return {as_text(name) for name in connection.smembers(keys.queues(session))}
+
+
+def remove_session(connection: redis.Redis, queues: Iterable[str], session: str, runs: Iterable[str]) -> None:
     """Remove all keys of a session that has ended."""
-    pending.forget(connection, queue, session)
+    for queue in queues:
+        pending.forget(connection, queue, session)
     names = [
         key(session)
         for key in (
@@ -338,6 +347,7 @@ def remove_session(connection: redis.Redis, queue: str, session: str, runs: Iter
             keys.live,
             keys.followed,
             keys.attempts,
+            keys.queues,
         )
     ]
     names += [keys.outcome(session, run) for run in runs]

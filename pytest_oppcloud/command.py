@@ -127,8 +127,8 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
 def simulated_seconds(plan: RunPlan, run: Run) -> float | None:
     """Return the simulated time after which the run ends, in seconds; None where nothing tells."""
     # As `command_line_entries` has it, without the rest of it: there may be ten thousand runs.
-    text = dict(plan.overrides).get("sim-time-limit") or plan.sim_time_limit.replace(UNLIMITED, "")
-    text = text or run.option("sim-time-limit")
+    decided = dict(plan.overrides).get("sim-time-limit") or plan.sim_time_limit.replace(UNLIMITED, "")
+    text = decided or run.option("sim-time-limit")
     return _seconds(text) if text else None
 
 

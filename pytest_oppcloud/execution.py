@@ -16,6 +16,7 @@ from oppcloud_worker import simulation
 from oppcloud_worker.messages import Cause, RunOutcome
 
 from .errors import MachineryError
+from .settings import uses_queue
 
 if TYPE_CHECKING:
     from oppcloud_worker.messages import RunRequest
@@ -115,7 +116,7 @@ def executor_of(config: pytest.Config) -> Executor:
 
 def local_reason(config: pytest.Config) -> str:
     """Tell why simulations run locally."""
-    if not config.getoption("oppcloud", default=False):
+    if not uses_queue(config):
         return "no --oppcloud"
     if config.pluginmanager.is_blocked("oppcloud"):
         return "--oppcloud is overruled by -p no:oppcloud"

@@ -335,6 +335,40 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         metavar="USD",
         help="Let the cluster go before the session has cost more; runs that are left are errors",
     )
+    group.addoption(
+        "--oppcloud-detach",
+        action="store_true",
+        default=False,
+        help="Send the simulations to the queue at OPPCLOUD_REDIS_URL and leave; --oppcloud-attach judges them",
+    )
+    group.addoption(
+        "--oppcloud-attach",
+        default=None,
+        metavar="ID",
+        help="Judge the simulations of a session that was started before, with the same selection\n"
+        "`oppcloud sessions` lists those that there are",
+    )
+    group.addoption(
+        "--oppcloud-deadline",
+        type=_time,
+        default=None,
+        metavar="TIME",
+        help="How long workers serve a session that was detached, as 90min or 24h (default: 24h)",
+    )
+
+
+def _time(text: str) -> str:
+    """Return a time as it is, if it is one."""
+    try:
+        seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, found {text!r}") from error
+    return text
+
+
+def uses_queue(config: pytest.Config) -> bool:
+    """Tell whether simulations are wanted from a queue."""
+    return any(config.getoption(name, default=None) for name in ("oppcloud", "oppcloud_detach", "oppcloud_attach"))
 
 
 def _typed(setting: Setting) -> Callable[[str], str]:

@@ -21,6 +21,8 @@ commands:
   runs    print the runs that the configurations of an ini file expand to
   key     make the secret that client and workers of a cluster share
   image   build the worker's container image, and push it to a registry
+  sessions, cancel, results
+          list the sessions of a shared queue, stop one, fetch its result files
 
 in Amazon's cloud:
   up      make a cluster for campaigns, or change it
@@ -80,6 +82,14 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
         from .image import image_command  # noqa: PLC0415
 
         return image_command
+    if name in {"sessions", "cancel", "results"}:
+        from . import sessions  # noqa: PLC0415
+
+        return {
+            "sessions": sessions.sessions_command,
+            "cancel": sessions.cancel_command,
+            "results": sessions.results_command,
+        }[name]
     if name in _AMAZON:
         command: Callable[[Sequence[str]], int] = getattr(
             importlib.import_module(f".{name}", __package__), f"{name}_command"

@@ -207,6 +207,11 @@ class Builds:
         ready, self._ready = self._ready, []
         return ready
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether there are runs that wait here."""
+        return bool(self._ready) or any(case.waiting for case in self._cases.values())
+
     def leave(self) -> None:
         """Let other sessions have built what this one no longer waits for."""
         for build in self._leases:

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     import redis
     from oppcloud_worker.messages import Cause, RunRequest
+    from oppcloud_worker.remote.sessions import SessionRecord, SubmittedRun
     from oppcloud_worker.signing import ClusterKey
     from oppcloud_worker.ticket import Ticket
 
     from pytest_oppcloud.content import Content
+
+    from .holding import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,10 @@ class Order:
     request: RunRequest
     #: The files that it needs; None where the worker has them.
     content: Content | None
+    #: Folder of its model below that of the tests: where its result files belong.
+    model: str = "."
+    #: Whether it is simulated anew in this session: whatever other processes send, this is for its own to send.
+    again: bool = False
     #: Whether what it prints is wanted as it comes.
     followed: bool = False
     #: Which workers may take it.
@@ -55,7 +62,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """The outcome of a run."""
+    """The outcome of a run; of attempt 0 if none of its attempts came to one."""
 
     run: str
     outcome: RunOutcome
@@ -74,7 +81,11 @@ class Flight:
 
     ticket: Ticket
     content: Content | None
-    #: Whether this process has queued it.
+    followed: bool = False
+    #: What is noted of it where that is up to this process.
+    noted: SubmittedRun | None = None
+    #: Whether only this process has it queued, and whether it has done so.
+    again: bool = False
     sent: bool = False
     #: The slot that has it, "" while it is queued.
     slot: str = ""
@@ -104,12 +115,24 @@ class QueueAddress:
     store: str = ""
     #: Whether the result files of all runs are wanted.
     all_results: bool = False
+    #: What people are told of the session, and the token that its processes share; None: it is private.
+    record: SessionRecord | None = None
+    token: str = ""
+    #: The runs of the session of before that this one goes on with; None: it is a new one.
+    submitted: tuple[SubmittedRun, ...] | None = None
+    #: Whether this process has runs sent; xdist's controller has others do so.
+    judges: bool = True
     #: Sessions with a higher one are served first.
     priority: int = 0
     #: Tells what of our own server or worker ended, "" as long as all is well.
     trouble: Callable[[], str] = field(default=lambda: "")
     #: Tells why no more may be run, "" as long as it may; asked where the session is owned.
     objection: Callable[[], str] = field(default=lambda: "")
+
+    @property
+    def detaching(self) -> bool:
+        """Whether the session is left to its workers as soon as all is sent."""
+        return self.record is not None and self.record.detached and self.submitted is None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,6 +143,8 @@ class Campaign:
     connection: redis.Redis
     #: Whether this process keeps the session's lease and ends it; other processes only use it.
     owner: bool
+    #: None where the session is private.
+    hold: Hold | None = None
     arrivals: queue.SimpleQueue[Start | Arrival | Notice] = field(default_factory=queue.SimpleQueue)
     statistics: Statistics = field(default_factory=Statistics)
     #: What people are shown meanwhile.
@@ -133,7 +158,10 @@ class Campaign:
         return {self.address.queue, *(flight.ticket.queue for flight in self.flights.values())}
 
     def renew_lease(self) -> None:
-        """Say that the outcomes are still wanted."""
+        """Say that the outcomes are still wanted; raise `SessionTakenError`."""
+        if self.hold is not None:
+            self.hold.renew()
+            return
         pipeline = self.connection.pipeline()
         runs.renew_session(pipeline, self.address.session)
         pipeline.execute()
@@ -168,4 +196,4 @@ class Campaign:
     def lose_all(self, cause: Cause, message: str) -> None:
         """End all runs that are under way."""
         for run in list(self.flights):
-            self.arrive(run, RunOutcome(cause=cause, message=message))
+            self.arrive(run, RunOutcome(cause=cause, message=message, attempt=0))

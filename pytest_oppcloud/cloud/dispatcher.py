@@ -21,6 +21,7 @@ from oppcloud_worker.store import ContentError
 
 from .backlog import Backlog
 from .campaign import Campaign
+from .holding import Hold, SessionTakenError
 from .listening import Listener
 from .sending import Sender
 from .watching import Watch
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     import queue
     from collections.abc import Sequence
 
+    from oppcloud_worker.messages import RunRequest
     from oppcloud_worker.remote.stores import RemoteStore
+
+    from pytest_oppcloud.content import Content
 
     from .campaign import Arrival, Notice, Order, QueueAddress, Start
     from .fleet import Demand
@@ -55,13 +59,25 @@ class Dispatcher(threading.Thread):
         self.address = address
         # One more try is enough: what is to be done about a lost connection is decided in `_serve`.
         self._connection = connect(address.url, retries=1)
-        self._campaign = Campaign(address=address, connection=self._connection, owner=owner)
+        hold = None
+        if address.record is not None:
+            hold = Hold(
+                connection=self._connection,
+                record=address.record,
+                key=address.key,
+                token=address.token,
+                runs=address.submitted or (),
+            )
+        self._campaign = Campaign(address=address, connection=self._connection, owner=owner, hold=hold)
         self._sender = Sender(self._campaign)
         self._listener = Listener(self._campaign, self._sender)
         self._watch = Watch(self._campaign, self._sender, self._listener)
         self._backlog = Backlog(self._campaign, self._sender)
         self._finishing = threading.Event()
         self._next_look = 0.0
+        #: Whether the session is to be left to its workers, and whether it was.
+        self._leaving = False
+        self.left = False
 
     @property
     def arrivals(self) -> queue.SimpleQueue[Start | Arrival | Notice]:
@@ -82,6 +98,18 @@ class Dispatcher(threading.Thread):
         """Have runs sent (called by the session's thread)."""
         self._sender.order(orders)
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether all that was ordered lies in the queue, or never will (read by the session's thread)."""
+        return self._sender.all_sent
+
+    def addressed(self, request: RunRequest, content: Content) -> RunRequest:
+        """Return `request` as a worker is asked; called by the session's thread, before it orders anything.
+
+        Raises `ContentError` and OSError.
+        """
+        return self._sender.addressed(request, content)
+
     def results_of(self, run: str) -> RemoteStore:
         """Return where the files of a run are."""
         return result_store(self.address.store, self._connection, self.address.session, run)
@@ -94,8 +122,12 @@ class Dispatcher(threading.Thread):
         """Return the digests of the files of a run that are still in the store, and leave them to the caller."""
         return self._listener.result_files.pop(run, [])
 
-    def finish(self) -> None:
-        """End the thread; what has not come by then is cancelled by the owner (called by the session's thread)."""
+    def finish(self, *, leave: bool = False) -> None:
+        """End the thread (called by the session's thread).
+
+        What has not come by then is cancelled by the owner; or else, if it is to `leave` the session, everything stays.
+        """
+        self._leaving = leave
         self._finishing.set()
         # A Redis that hangs must not keep pytest from its end.
         self.join(_ENDING)
@@ -131,7 +163,7 @@ class Dispatcher(threading.Thread):
             try:
                 self._connection.ping()
                 if self._campaign.owner:
-                    self._campaign.renew_lease()
+                    self._begin()
             except redis.AuthenticationError as error:
                 why = told(error)
             except (redis.RedisError, OSError) as error:
@@ -143,6 +175,14 @@ class Dispatcher(threading.Thread):
                 return True
             self._lose_all(f"cannot reach the queue at {redacted(self.address.url)}: {why}")
             return False
+
+    def _begin(self) -> None:
+        """Note the session, if it is a new one that people may come back to, and take its lease."""
+        hold = self._campaign.hold
+        if hold is not None and self.address.submitted is None:
+            hold.announce()
+        else:
+            self._campaign.renew_lease()
 
     def _serve(self) -> None:
         """Serve as long as Redis is there, and while it is away for a moment."""
@@ -162,6 +202,10 @@ class Dispatcher(threading.Thread):
                     self._lose_all(f"the queue was lost: {why}")
                     return
                 time.sleep(_BLOCK)
+            except SessionTakenError as error:
+                self._sender.take_orders(send=False)
+                self._campaign.lose_all(Cause.STOPPED, str(error))
+                return
             except redis.RedisError as error:
                 # It answers, but will not do as asked: no memory, no permission, not a Redis.
                 self._lose_all(f"the queue at {redacted(self.address.url)} refuses: {error}")
@@ -180,18 +224,33 @@ class Dispatcher(threading.Thread):
 
     def _turn(self) -> None:
         """Do what there is to do now, then wait a moment for an event."""
-        self._sender.take_orders(send=True)
+        waiting = self.address.judges and not self._sender.boarded
+        ordered = self._sender.take_orders(send=True, wait=_BLOCK if waiting else 0.0)
+        if ordered and self.address.submitted is not None:
+            self._listener.replay(ordered)
         self._sender.provide_programs()
         self._sender.send_some()
-        self._listener.listen(0.0 if self._sender.busy else _BLOCK)
+        # What happened in the session until now is of use to those only who know its runs.
+        if self._sender.boarded or not self.address.judges:
+            self._listener.listen(0.0 if self._sender.busy else _BLOCK)
+        self._sender.note_progress()
         if time.monotonic() >= self._next_look:
             self._watch.look()
             self._backlog.look()
             self._next_look = time.monotonic() + keys.RENEW
 
     def _end_session(self) -> None:
-        """As the owner, cancel what is left and remove all traces."""
-        if not self._campaign.owner:
+        """As the owner, cancel what is left and remove all traces; or leave it, if that is wanted."""
+        hold = self._campaign.hold
+        if not self._campaign.owner or (hold is not None and hold.lost_to):
+            return
+        try:
+            if hold is not None and self._is_to_be_left(hold):
+                hold.leave()
+                self.left = True
+                return
+        except redis.RedisError as error:
+            self._campaign.notify(f"oppcloud: the session could not be left in order: {error}")
             return
         if self.address.store:
             self._remove_stored_results()
@@ -202,10 +261,18 @@ class Dispatcher(threading.Thread):
             self._sender.leave()
             for run, digests in self._listener.result_files.copy().items():
                 self.results_of(run).remove(digests)
-            runs.remove_session(self._connection, self._queues(), self.address.session, self.statistics.seen_runs)
+            if hold is None:
+                session, seen = self.address.session, self.statistics.seen_runs
+                runs.remove_session(self._connection, self._queues(), session, seen)
+            else:
+                hold.remove(self.statistics.seen_runs)
             self._connection.close()
         except redis.RedisError as error:
             self._campaign.notify(f"oppcloud: the session could not be cleaned up: {error}")
+
+    def _is_to_be_left(self, hold: Hold) -> bool:
+        """Tell whether a session that was detached has runs that nobody has judged, as they have not ended."""
+        return self._leaving or (hold.record.detached and self.address.submitted is not None and hold.unfinished() > 0)
 
     def _queues(self) -> set[str]:
         """Return all queues that the session has used, its other processes included."""

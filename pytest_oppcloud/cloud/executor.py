@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.messages import Cause
 from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
+from pytest_oppcloud.queues.fetching import fetch, note_left_out, too_large
 
 from .campaign import Arrival, Order, Start
-from .fetching import fetch, note_left_out, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
     from pytest_oppcloud.content import Content
+    from pytest_oppcloud.queues.fetching import ResultsFolder
 
     from .dispatcher import Dispatcher
-    from .fetching import ResultsFolder
 
 #: How often a wait looks up, so that Ctrl-C is heard on every system.
 _HEARING = 1.0
+#: What befalls runs before they are queued.
+_NEVER_SIMULATED = frozenset({Cause.BUILD_FAILED, Cause.VERSION_MISMATCH})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Submission:
 
     request: RunRequest
     content: Content | None
+    #: Folder of the model below that of the tests, as `model_folder` tells it: where its result files belong.
+    model: str = "."
     #: Which workers may take it.
     needs: Needs = field(default_factory=Needs)
     #: Seconds that it is expected to take.
@@ -120,6 +125,8 @@ class QueueExecutor:
                     run=run,
                     request=submission.request,
                     content=submission.content,
+                    model=submission.model,
+                    again=self._rounds[name] > 1,
                     needs=submission.needs,
                     expected=submission.expected,
                     queue=submission.queue,
@@ -129,6 +136,19 @@ class QueueExecutor:
         self._dispatcher.order(orders)
         for submission in submissions:
             self._heard(submission.request.name, "")
+
+    def wait_until_sent(self) -> dict[str, str]:
+        """Wait until all that was submitted lies in the queue; return what could not be sent, by name, and why."""
+        while self._names and not self._dispatcher.all_sent:
+            self._take_arrivals(_HEARING / 10)
+        self._take_arrivals(0.0)
+        # An outcome of no attempt was made here; most others are there for whoever attaches.
+        lost = {
+            name: outcome.message
+            for name, outcome in self._arrived.items()
+            if outcome.attempt == 0 or outcome.cause in _NEVER_SIMULATED
+        }
+        return {**self._refused, **lost}
 
     def refuse(self, name: str, why: str) -> None:
         """Note that the run `name` cannot be sent: whoever asks for its result hears why."""
@@ -167,7 +187,9 @@ class QueueExecutor:
         run = self._runs[name]
         self._handed_out[id(outcome.files)] = outcome.files, run
         if self._results is not None:
-            self._results.fetch(request, outcome, self._dispatcher.results_of(run))
+            model = self._submissions[name].model
+            store = self._dispatcher.results_of(run)
+            self._results.fetch(outcome, store, model=model, config=request.config, name=name)
         return outcome
 
     def _take_arrivals(self, timeout: float) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .campaign import Campaign, Flight
     from .sending import Sender
 
+#: Outcomes that are fetched in one go.
+_CHUNK = 100
+
 
 class Listener:
     """Takes in the events of a campaign."""
@@ -29,6 +32,7 @@ class Listener:
         self._campaign = campaign
         self._sender = sender
         self._reader = events.EventReader(campaign.connection, campaign.address.session)
+        self._quiet = False
         #: What has been read and is still to be taken in, and the runs that have ended and are still to be fetched: the
         #: reader does not read it again, if Redis goes away meanwhile.
         self._came: deque[Event] = deque()
@@ -50,6 +54,17 @@ class Listener:
         self.deliver(list(self._finished))
         self._finished.clear()
         return busy
+
+    def replay(self, ordered: Sequence[str]) -> None:
+        """Take in what became of runs that were submitted before; nobody needs to hear of each attempt again."""
+        self._quiet = True
+        try:
+            self.catch_up()
+        finally:
+            self._quiet = False
+        # Outcomes are kept longer than events.
+        for start in range(0, len(ordered), _CHUNK):
+            self.deliver([run for run in ordered[start : start + _CHUNK] if run in self._campaign.flights])
 
     def catch_up(self) -> None:
         """Take in all events that have come until now."""
@@ -84,7 +99,8 @@ class Listener:
         flight.slot, flight.limbo_since = "", None
         if event.cause == Cause.CONTENT_MISSING.name:
             self._sender.send_again(flight, anew=True)
-        self._campaign.notify(_retry_text(flight.ticket, event))
+        if not self._quiet:
+            self._campaign.notify(_retry_text(flight.ticket, event))
 
     def deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""

@@ -17,7 +17,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the session if it was asked for; a run without `--oppcloud` never imports redis or rq."""
-    if not config.getoption("oppcloud", default=False) or config.option.collectonly:
+    from pytest_oppcloud.settings import uses_queue  # noqa: PLC0415
+
+    if not uses_queue(config) or config.option.collectonly:
         return
     if sys.platform == "win32":
         raise pytest.UsageError("--oppcloud needs Linux or macOS")

@@ -19,10 +19,15 @@ from oppcloud_worker.ticket import Kind, Ticket
 
 from .building import Builds
 from .campaign import Arrival, Flight
+from .holding import SessionTakenError, submitted_run
 from .shipping import Shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from oppcloud_worker.messages import RunRequest
+
+    from pytest_oppcloud.content import Content
 
     from .campaign import Campaign, Order
 
@@ -44,8 +49,14 @@ class Sender:
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
         self._unsent: deque[Flight] = deque()
-        #: Whether this process queues runs; asked once, at the first order.
-        self._submitter: bool | None = None
+        #: Whether it is up to this process to queue runs and to have programs built; asked once, at the first order.
+        self._leads: bool | None = None
+        #: As many runs as were ordered when all of them were where they belong; -1 as long as they are not.
+        self._settled = -1
+        #: Whether it is noted what the session is asked for, as far as that is up to this process.
+        self._noted = False
+        #: Flights that may be for another process to queue.
+        self._undecided: list[Flight] = []
         #: How many runs were ordered, and how many of them taken up: each is written by one thread alone.
         self._ordered = 0
         self._boarded = 0
@@ -58,9 +69,19 @@ class Sender:
         return self._ordered - self._boarded if self._ordered else None
 
     @property
+    def all_sent(self) -> bool:
+        """Whether all that was ordered lies in the queue, or never will (asked by any thread)."""
+        return self._ordered == self._settled
+
+    @property
+    def boarded(self) -> bool:
+        """Whether any run was ordered and taken up."""
+        return self._boarded > 0
+
+    @property
     def busy(self) -> bool:
         """Whether there are runs that could be queued at once."""
-        return bool(self._unsent)
+        return bool(self._unsent or self._undecided)
 
     def order(self, orders: Sequence[Order]) -> None:
         """Have runs sent (called by the session's thread)."""
@@ -69,44 +90,74 @@ class Sender:
 
     def is_responsible(self, flight: Flight) -> bool:
         """Tell whether a run should be in the queue by now: sent from here, or another process sends it."""
-        return not flight.held and (flight.sent or not self._submitter)
+        return not flight.held and (flight.sent or not self._submits)
 
-    def take_orders(self, *, send: bool) -> None:
-        """Turn orders into flights, and send them if it is up to this process."""
+    def take_orders(self, *, send: bool, wait: float = 0.0) -> list[str]:
+        """Turn orders into flights, and have them sent if it is up to this process; return the runs.
+
+        Wait up to `wait` seconds for the first order.
+        """
         campaign = self._campaign
-        while not self._orders.empty():
-            orders = self._orders.get()
+        taken: list[str] = []
+        while (orders := self._next(wait)) is not None:
+            wait = 0.0
             for order in orders:
                 campaign.board.order(order.run, order.request.name, order.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            taken += (flight.ticket.run for flight in flights)
+            if send:
+                self._undecided += flights
             self._boarded += len(orders)
             self.foreseen += sum(flight.ticket.expected for flight in flights)
-            if not send or not flights:
-                continue
-            followed = [order.run for order in orders if order.followed]
-            if followed:
-                runs.follow(campaign.connection, campaign.address.session, followed)
-            if self._submitter is None:
-                self._submitter = runs.become_submitter(campaign.connection, campaign.address.session)
-            if self._submitter:
-                # The longest first: with the first of them the workers begin.
-                free = (flight for flight in flights if not flight.held)
-                self._unsent.extend(sorted(free, key=lambda flight: -flight.ticket.expected))
+        return taken
+
+    def _next(self, wait: float) -> Sequence[Order] | None:
+        try:
+            return self._orders.get(timeout=wait) if wait else self._orders.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _decide(self) -> None:
+        """Find out whether new flights are for this process to queue; note first what the session is asked for."""
+        if not self._undecided:
+            return
+        campaign, address, hold = self._campaign, self._campaign.address, self._campaign.hold
+        followed = [flight.ticket.run for flight in self._undecided if flight.followed]
+        if followed:
+            runs.follow(campaign.connection, address.session, followed)
+        if self._leads is None:
+            self._leads = runs.become_submitter(campaign.connection, address.session)
+            self._noted = not self._submits or hold is None
+        if hold is not None and not self._noted:
+            hold.note_runs(flight.noted for flight in self._undecided if flight.noted is not None)
+            self._noted = True
+        # The longest first: with the first of them the workers begin.
+        ours = [flight for flight in self._undecided if not flight.held and (flight.again or self._submits)]
+        self._unsent.extend(sorted(ours, key=lambda flight: -flight.ticket.expected))
+        self._undecided.clear()
+
+    @property
+    def _submits(self) -> bool:
+        """Whether this process queues the runs of the session; what was submitted before will be found missing."""
+        return bool(self._leads) and self._campaign.address.submitted is None
 
     def provide_programs(self) -> None:
         """Go on with what held runs wait for."""
-        if self._submitter is None or not self._builds.is_due():
+        if self._leads is None or not self._builds.is_due():
             return
         with self._lease_kept():
-            for flight in self._builds.advance(lead=self._submitter):
-                if not self._submitter:
-                    continue
+            for flight in self._builds.advance(lead=self._leads):
                 if flight.ticket.kind is Kind.BUILD:
-                    self._unsent.appendleft(flight)
-                else:
+                    if self._leads:
+                        self._unsent.appendleft(flight)
+                elif flight.again or self._submits:
                     self._unsent.append(flight)
+
+    def note_progress(self) -> None:
+        """Note how many of the runs that were ordered are where they belong: in the queue, or at their end."""
+        self._settled = -1 if self.busy or self._builds.holds_any else self._boarded
 
     def leave(self) -> None:
         """Let others have built what this session would have built for them."""
@@ -119,16 +170,23 @@ class Sender:
     def send_some(self) -> None:
         """Queue the next runs; not all at once, as leases, outcomes and Ctrl-C do not wait."""
         campaign = self._campaign
+        self._decide()
         chunk = [self._unsent.popleft() for _ in range(min(_CHUNK, len(self._unsent)))]
         chunk = [flight for flight in chunk if flight.ticket.run in campaign.flights]
         if chunk:
             # What fails here counts as sent: it will be found missing when Redis is back.
             for flight in chunk:
                 flight.sent = True
-            campaign.renew_lease()
-            for name in sorted({flight.ticket.queue for flight in chunk}):
-                tickets = [flight.ticket for flight in chunk if flight.ticket.queue == name]
-                runs.enqueue(campaign.connection, tickets, key=campaign.address.key)
+            try:
+                campaign.renew_lease()
+                for name in sorted({flight.ticket.queue for flight in chunk}):
+                    tickets = [flight.ticket for flight in chunk if flight.ticket.queue == name]
+                    runs.enqueue(campaign.connection, tickets, key=campaign.address.key)
+            except LOST:
+                if campaign.address.detaching:
+                    # Nobody will be there to find it missing.
+                    self._unsent.extendleft(reversed(chunk))
+                raise
 
     def send_again(self, flight: Flight, *, anew: bool = False) -> None:
         """Make sure that the store has what a run needs: it may have lost that, too, or (`anew`) damaged it."""
@@ -138,6 +196,13 @@ class Sender:
             with contextlib.suppress(ContentError, OSError, *LOST):
                 self._shipping.send(flight.content, anew=anew)
 
+    def addressed(self, request: RunRequest, content: Content) -> RunRequest:
+        """Return `request` as a worker would be asked (called by the session's thread before it orders anything).
+
+        Raises `ContentError` and OSError.
+        """
+        return self._shipping.addressed(request, content)
+
     def forget_sent(self) -> None:
         """Look again into the store before the next run is sent: it may have lost everything."""
         self._shipping.forget_sent()
@@ -145,18 +210,20 @@ class Sender:
     def _board(self, orders: Iterable[Order], *, send: bool) -> Iterable[Flight]:
         """Yield a flight for each order whose content can be sent; the others arrive as errors."""
         for order in orders:
-            request = order.request
+            asked = request = order.request
             content, needs, held = order.content, order.needs, False
             try:
+                asked = request if content is None else self._shipping.addressed(request, content)
                 provided = None if content is None else self._builds.provided(content, needs)
                 if provided is not None:
                     content, needs = provided.content, provided.needs
                     request = replace(self._shipping.addressed(request, content), product=provided.product)
-                    if send and self._submitter is not False:
+                    if send and (order.again or self._leads is not False):
                         self._shipping.send(content)
                 held = content is not None and provided is None
             except (ContentError, OSError) as error:
-                outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=f"its files cannot be sent: {error}")
+                message = f"its files cannot be sent: {error}"
+                outcome = RunOutcome(cause=Cause.CONTENT_MISSING, message=message, attempt=0)
                 self._campaign.board.fetch(order.run)
                 self._campaign.arrivals.put(Arrival(run=order.run, outcome=outcome))
                 continue
@@ -171,11 +238,14 @@ class Sender:
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
+                deadline=0.0 if address.record is None else address.record.deadline,
                 needs=needs,
                 expected=order.expected,
                 priority=address.priority,
             )
-            flight = Flight(ticket=ticket, content=content)
+            flight = Flight(ticket=ticket, content=content, followed=order.followed, again=order.again)
+            if self._campaign.hold is not None and not self._noted:
+                flight.noted = submitted_run(order, asked)
             if held:
                 self._builds.hold(flight)
             yield flight
@@ -188,7 +258,7 @@ class Sender:
         def renew() -> None:
             while not done.wait(keys.RENEW):
                 # Whoever sends will hear of it, too.
-                with contextlib.suppress(redis.RedisError):
+                with contextlib.suppress(redis.RedisError, SessionTakenError):
                     self._campaign.renew_lease()
 
         thread = threading.Thread(target=renew, daemon=True, name="oppcloud-lease")

@@ -6,33 +6,43 @@ events, and leaves everything else to pytest.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.address import redacted
+from oppcloud_worker.remote.connection import connect
+from oppcloud_worker.remote.sessions import SessionRecord
 from oppcloud_worker.signing import ClusterKey
+from oppcloud_worker.store import ContentError
+from oppcloud_worker.wire import decode, encode
 
 from pytest_oppcloud import asking
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
-from pytest_oppcloud.session import PROJECTS_KEY
+from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
+from pytest_oppcloud.queues.sessions import SharedQueue
+from pytest_oppcloud.session import NOTES_KEY, PROJECTS_KEY
 
+from .attaching import Attachment, attach, attach_command, join, new_record
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
 from .display import start_display
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
-from .fetching import ResultsFolder
 from .fleet import Demand
 from .loop import run_loop
 from .planning import plan, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
+
+    from oppcloud_worker.messages import RunRequest
 
     from .display import Display
     from .rented import RentedQueue
@@ -40,8 +50,10 @@ if TYPE_CHECKING:
 
 #: Name in `workerinput` of what a process of xdist must know.
 _INPUT = "oppcloud"
-#: Files that are named where many stay behind.
+#: Files, or runs, that are named where many stay behind.
 _SHOWN = 5
+#: What starts a worker.
+_WORKER = "`python -m oppcloud_worker`"
 
 
 class Role(enum.Enum):
@@ -62,7 +74,12 @@ class CloudSession:
         """Prepare; nothing is started before it is known that there are simulations."""
         self._config = config
         self._settings = settings
-        self._name = secrets.token_hex(6)
+        self._name = settings.attach or secrets.token_hex(6)
+        #: What all processes of the session share; with this they keep it to themselves.
+        self._token = secrets.token_hex(8)
+        #: The session of before that this one goes on with, and its items that came to their end now.
+        self._attachment: Attachment | None = None
+        self._judged: set[str] = set()
         self._embedded: EmbeddedQueue | None = None
         self._rented: RentedQueue | None = None
         #: How many runs are going to be sent, before they are.
@@ -82,7 +99,7 @@ class CloudSession:
             open_queue=self._open,
             notify=self._notify,
             heard=self._heard,
-            results=None if settings.results is None else ResultsFolder(settings.results, config.rootpath),
+            results=None if settings.results is None else ResultsFolder(settings.results),
             followed=settings.followed,
         )
 
@@ -99,7 +116,10 @@ class CloudSession:
             where = (
                 f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
             )
-            return f"{where}\noppcloud: {self._settings.note}" if self._settings.note else where
+            lines = [where, f"oppcloud: {self._settings.note}"] if self._settings.note else [where]
+            if not self._settings.attach and self._settings.detach is None:
+                lines.append(f"session {self._name}; should pytest be lost: pytest --oppcloud-attach {self._name} ...")
+            return "\n".join(lines)
         return f"simulations run through a private queue, {self._settings.slots} at a time"
 
     def _notify(self, text: str) -> None:
@@ -148,62 +168,57 @@ class CloudSession:
 
     def _address(self) -> QueueAddress:
         settings = self._settings
-        if self._role is Role.WORKER:
-            given: dict[str, str] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
-            return QueueAddress(
-                url=given["url"],
-                queue=settings.queue,
-                session=given["session"],
-                patience=settings.wait,
-                priority=settings.priority,
-                key=ClusterKey.from_text(given["key"]) if given["key"] else None,
-                store=given["store"],
-                all_results=self._all_results,
-            )
-        if settings.url is not None:
-            return QueueAddress(
-                url=settings.url,
-                queue=settings.queue,
-                session=self._name,
-                patience=settings.wait,
-                priority=settings.priority,
-                key=settings.key,
-                store=settings.store,
-                all_results=self._all_results,
-            )
-        if settings.stack:
-            return self._rent(settings.stack)
-        self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
-        return QueueAddress(
-            url=self._embedded.url,
+        shared = QueueAddress(
+            url="",
             queue=settings.queue,
             session=self._name,
             patience=settings.wait,
             priority=settings.priority,
-            private=True,
-            key=self._embedded.key,
             store=settings.store,
             all_results=self._all_results,
+            judges=self._role is not Role.CONTROLLER,
+        )
+        if self._role is Role.WORKER:
+            given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
+            key = ClusterKey.from_text(given["key"]) if given["key"] else None
+            address = replace(shared, url=given["url"], session=given["session"], key=key, store=given["store"])
+            if given["record"] is None:
+                return address
+            return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
+        if settings.url is not None:
+            address = replace(shared, url=settings.url, key=settings.key)
+            before = self._attachment
+            record = new_record(self._config, settings, self._name) if before is None else before.record
+            return self._with_record(address, record, self._token)
+        if settings.stack:
+            return self._rent(shared)
+        self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
+        return replace(
+            shared,
+            url=self._embedded.url,
+            key=self._embedded.key,
+            private=True,
             trouble=self._embedded.trouble,
         )
 
-    def _rent(self, stack: str) -> QueueAddress:
+    def _with_record(self, address: QueueAddress, record: SessionRecord, token: str) -> QueueAddress:
+        """Return the address of a session that people may come back to."""
+        submitted = None if self._attachment is None else self._attachment.runs
+        return replace(address, queue=record.queue, store=record.store, record=record, token=token, submitted=submitted)
+
+    def _rent(self, address: QueueAddress) -> QueueAddress:
         """Wake the cluster; return where its queue is."""
         # Here and not above: sessions without a cluster have no use for all that it needs.
         from .rented import RentedQueue, Wish  # noqa: PLC0415
 
         settings = self._settings
-        wish = Wish(name=stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
+        wish = Wish(name=settings.stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
         self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
-        return QueueAddress(
+        return replace(
+            address,
             url=self._rented.url,
-            queue=settings.queue,
-            session=self._name,
-            patience=settings.wait,
-            priority=settings.priority,
             key=self._rented.key,
             store=self._rented.store,
-            all_results=self._all_results,
             objection=self._rented.objection,
         )
 
@@ -212,8 +227,8 @@ class CloudSession:
         dispatcher = self._dispatcher
         return Demand(runs=self._expected) if dispatcher is None else dispatcher.demand(self._expected)
 
-    def _end(self) -> None:
-        """Cancel what is left and end what was started; may be called twice."""
+    def _end(self, *, leave: bool = False) -> None:
+        """Cancel what is left and end what was started, or `leave` it to the workers; may be called twice."""
         if self._ended:
             return
         self._ended = True
@@ -222,7 +237,7 @@ class CloudSession:
                 self._display.stop()
             self._executor.close()
             if self._dispatcher is not None:
-                self._dispatcher.finish()
+                self._dispatcher.finish(leave=leave or self._has_unjudged())
                 if self._role is not Role.WORKER:
                     remember(self._config, self._dispatcher.statistics.seen)
         finally:
@@ -230,6 +245,32 @@ class CloudSession:
                 self._embedded.close()
             if self._rented is not None:
                 self._rented.close()
+
+    def _has_unjudged(self) -> bool:
+        """Tell whether the session was detached and has runs whose outcome nobody has been told."""
+        attachment = self._attachment
+        return attachment is not None and attachment.record.detached and bool(attachment.names - self._judged)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Find the session to go on with, before anything is collected."""
+        if not self._settings.attach:
+            return
+        try:
+            if self._role is Role.WORKER:
+                given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
+                key = ClusterKey.from_text(given["key"]) if given["key"] else None
+                queue = SharedQueue(connection=connect(given["url"]), key=key, url=given["url"])
+                self._attachment = join(queue, self._name)
+            else:
+                url = self._settings.url or ""
+                queue = SharedQueue(connection=connect(url), key=self._settings.key, url=url)
+                self._attachment = attach(queue, self._name, self._token, self._notify)
+                # From now on its place is kept.
+                self._open()
+        except (SettingsError, MachineryError) as error:
+            raise pytest.UsageError(f"--oppcloud-attach: {error}") from error
+        self._executor.description += f"\n{self._attachment.describe()}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -240,17 +281,45 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        key = "" if address.key is None else address.key.to_text()
         node.workerinput[_INPUT] = {
             "url": address.url,
             "session": address.session,
-            "key": key,
+            "key": "" if address.key is None else address.key.to_text(),
             "store": address.store,
+            "record": None if address.record is None else encode(address.record),
+            "token": address.token,
         }
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""
         return self._executor
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Refuse to judge by a session what it was not asked for, when it is known what is collected."""
+        yield
+        if self._attachment is None:
+            return
+        wanted = [item for item in items if isinstance(item, SimulationItem) and item.is_wanted]
+        objection = self._attachment.objection(self._requests(wanted))
+        if not objection:
+            return
+        if self._role is not Role.WORKER:
+            raise pytest.UsageError(f"--oppcloud-attach: {objection}")
+        # An xdist worker cannot raise it; with nothing to do it ends, and the controller says so.
+        session.config.stash[NOTES_KEY].refusal = f"--oppcloud-attach: {objection}"
+        items.clear()
+
+    def _requests(self, items: Sequence[SimulationItem]) -> dict[str, RunRequest]:
+        """Return what workers would be asked for, by node id; runs that cannot be sent tell why in their turn."""
+        dispatcher = self._open()
+        requests = {}
+        for item in items:
+            with contextlib.suppress(LocatedError, ContentError, OSError):
+                requests[item.nodeid] = dispatcher.addressed(item.request, item.content)
+        return requests
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -275,6 +344,8 @@ class CloudSession:
         wanted = [] if interrupted else [item for item in simulation_items(session) if item.is_wanted]
         submissions = self._submissions(wanted)
         if not submissions:
+            if self._settings.detach is not None and not interrupted:
+                raise pytest.UsageError("--oppcloud-detach: there is no simulation to submit")
             return
         self._expected = len(submissions)
         self._tell_what_stays_behind(submissions)
@@ -299,7 +370,9 @@ class CloudSession:
         items_by_id = {item.nodeid: item for item in items}
         for item in items:
             try:
-                submission = Submission(request=item.request, content=item.content, queue=self._queue_of(item))
+                model = model_folder(item.ini_file.path.parent, self._config.rootpath)
+                queue = self._queue_of(item)
+                submission = Submission(request=item.request, content=item.content, model=model, queue=queue)
                 submissions.setdefault(item.nodeid, submission)
                 self._items[item.nodeid] = item
             except (LocatedError, OSError) as error:  # noqa: PERF203  # one item among many
@@ -318,6 +391,9 @@ class CloudSession:
             return None
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return None
+        if self._settings.detach is not None:
+            self._detach()
+            return True
         if config.getoption("stepwise", default=False):
             # The next session goes on at the item that failed, and takes all before it for passed.
             return None
@@ -330,6 +406,22 @@ class CloudSession:
         finally:
             self._end()
         return True
+
+    def _detach(self) -> None:
+        """Leave the session to the workers when all is sent, or cancel it where something cannot be."""
+        trouble = self._executor.wait_until_sent()
+        if trouble:
+            self._end()
+            shown = [f"{name}: {why}" for name, why in list(trouble.items())[:_SHOWN]]
+            more = [f"... and {len(trouble) - _SHOWN} more"] if len(trouble) > _SHOWN else []
+            text = "\n".join([f"nothing was submitted, as {len(trouble)} runs cannot be sent", *shown, *more])
+            pytest.exit(text, returncode=pytest.ExitCode.INTERNAL_ERROR)
+        self._end(leave=True)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note which items came to their end."""
+        if self._attachment is not None and report.when == "teardown":
+            self._judged.add(report.nodeid)
 
     def _other_owners(self) -> list[str]:
         """Return the plugins other than pytest itself that implement the run loop.
@@ -356,11 +448,34 @@ class CloudSession:
         self._end()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell what the queue did, if it did anything."""
-        lines = [] if self._dispatcher is None else self._dispatcher.statistics.lines()
+        """Tell what the queue did, if it did anything, and how to come back to what was left."""
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        lines = [] if self._settings.detach else dispatcher.statistics.lines()
         if self._rented is not None:
             lines += self._rented.lines
-        if lines and self._config.get_verbosity() >= 0:
+        if dispatcher.left:
+            lines += self._left_lines()
+        if lines and (dispatcher.left or self._config.get_verbosity() >= 0):
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:
                 terminalreporter.write_line(line)
+
+    def _left_lines(self) -> list[str]:
+        """Return what people need to know of a session that goes on without pytest."""
+        served = self._dispatcher is not None and bool(self._dispatcher.statistics.workers)
+        missing = (
+            [] if served else [f"no worker serves the queue {self._settings.queue!r} now: start one with {_WORKER}"]
+        )
+        names = None if self._attachment is None else self._attachment.names - self._judged
+        count = self._expected if names is None else len(names)
+        told = f"{count:,} run{'' if count == 1 else 's'}"
+        return [
+            f"{told} submitted as session {self._name}, none judged yet"
+            if names is None
+            else f"session {self._name} goes on without pytest: {told} not judged yet",
+            f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}",
+            f"stop them:   oppcloud cancel {self._name}",
+            *missing,
+        ]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from oppcloud_worker.address import AddressError, check, redacted, redis_url
 from oppcloud_worker.remote.connection import connect
-from oppcloud_worker.remote.keys import DEFAULT_QUEUE
+from oppcloud_worker.remote.keys import CONTENT, DEFAULT_QUEUE
 from oppcloud_worker.remote.stores import STORE_VARIABLE, check_store
 from oppcloud_worker.settings import URL_VARIABLE, available_cores
 from oppcloud_worker.signing import ClusterKey, KeyUnusableError, read_key
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import HIGHEST
+
+from pytest_oppcloud.project import seconds
 
 from .stack.names import NAME_VARIABLE
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for a worker to appear, and for a lost Redis to come back.
 DEFAULT_WAIT = 60.0
+#: Seconds that a detached session is served, and the most that can be asked for: content is kept no longer.
+DEFAULT_DEADLINE = 24 * 3600.0
+LONGEST_DEADLINE = float(CONTENT)
 #: The same for a cluster, where the worker's machine has to appear first.
 DEFAULT_CLUSTER_WAIT = 900.0
 
@@ -54,6 +59,10 @@ class CloudSettings:
     priority: int
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".
     store: str
+    #: Id of the session to go on with, "" for a new one.
+    attach: str
+    #: Seconds that a new session is served without pytest; None: it is not to be detached.
+    detach: float | None
     #: Where the result files of all runs go; None: only those of failed runs are kept, where failures are.
     results: Path | None
     #: "auto", "live", "lines" or "off"; and seconds between two lines.
@@ -93,6 +102,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
     store = _store()
     if stack:
         _check_alone(stack, {URL_VARIABLE: url, "--oppcloud-workers": workers, STORE_VARIABLE: store or None})
+    attach, detach = _detaching(config, url)
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     results = config.getoption("oppcloud_results")
     return CloudSettings(
@@ -107,11 +117,41 @@ def read_settings(config: pytest.Config) -> CloudSettings:
         wait=wait,
         priority=_priority(config),
         store=store,
+        attach=attach,
+        detach=detach,
         results=None if results is None else config.invocation_params.dir / results,
         progress=config.getoption("oppcloud_progress"),
         heartbeat=_heartbeat(config),
         followed=tuple(dict.fromkeys(config.getoption("oppcloud_follow"))),
     )
+
+
+def _detaching(config: pytest.Config, url: str | None) -> tuple[str, float | None]:
+    """Return the session to attach to, and how long one that is detached is served; raise `pytest.UsageError`."""
+    attach: str = config.getoption("oppcloud_attach") or ""
+    detach = bool(config.getoption("oppcloud_detach"))
+    deadline = config.getoption("oppcloud_deadline")
+    if not (attach or detach):
+        return "", None
+    option = "--oppcloud-attach" if attach else "--oppcloud-detach"
+    if attach and detach:
+        raise pytest.UsageError("--oppcloud-attach and --oppcloud-detach exclude each other")
+    if url is None:
+        raise pytest.UsageError(
+            f"{option} needs a queue that is there without pytest: set {URL_VARIABLE} (a private one ends with pytest)"
+        )
+    if attach:
+        return attach, None
+    if config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "--oppcloud-detach runs nothing here that -n could distribute: leave it out, or say -n 0"
+        )
+    lasting = DEFAULT_DEADLINE if deadline is None else seconds(deadline)
+    if not 60 <= lasting <= LONGEST_DEADLINE:
+        raise pytest.UsageError(
+            f"--oppcloud-deadline: from 1min to {LONGEST_DEADLINE // 86400:g} days were expected, found {deadline}"
+        )
+    return "", lasting
 
 
 def _heartbeat(config: pytest.Config) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ class Statistics:
     #: Slots that ran something, and the workers that served the queue: slot name -> worker name.
     used_slots: set[str] = field(default_factory=set)
     workers: dict[str, str] = field(default_factory=dict)
-    #: When the first run started and the last one finished (monotonic).
+    #: When the first run started and the last one finished (by the clock of Redis).
     first_start: float | None = None
     last_end: float | None = None
     #: When the last run started, and when each slot ended its last one (monotonic).
@@ -64,6 +63,8 @@ class Statistics:
 
     def note(self, event: Event) -> None:
         """Count an event."""
+        # By the clock of Redis, so that those of a session of before are told apart as well.
+        now = event.time
         self.seen_runs.add(event.run)
         if event.kind == events.REQUEUED:
             self.lost[event.cause] += 1
@@ -72,14 +73,14 @@ class Statistics:
         if event.slot:
             self.used_slots.add(event.slot)
         if event.kind == events.STARTED:
-            self.last_start = time.monotonic()
+            self.last_start = now
             self.first_start = self.last_start if self.first_start is None else self.first_start
         elif event.kind == events.FINISHED and event.run not in self._settled:
             self._settled[event.run] = event.attempt
             self.finished += 1
             self.wall_time += event.wall_time
             self.busy_time += event.busy_time
-            self.last_end = time.monotonic()
+            self.last_end = now
             if event.slot:
                 self.slot_ends[event.slot] = self.last_end
             # Not signed: what cannot be is left out.

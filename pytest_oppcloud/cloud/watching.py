@@ -9,6 +9,7 @@ from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, pending, presence, rescue
 from oppcloud_worker.remote.connection import as_text
+from oppcloud_worker.ticket import Kind
 
 from .serving import can_serve, why_not
 
@@ -53,6 +54,8 @@ class Watch:
         campaign = self._campaign
         if campaign.owner:
             campaign.renew_lease()
+            if campaign.hold is not None:
+                campaign.hold.look()
         waiting = [flight for flight in campaign.flights.values() if not flight.slot]
         address = campaign.address
         # In this order: what is taken meanwhile stands in two of them, and whoever took it is there.
@@ -79,6 +82,9 @@ class Watch:
                 flight.limbo_since = None
             else:
                 self._miss(flight, now)
+        if address.detaching:
+            # Those that are queued may wait for a worker when pytest is gone.
+            waiting = [flight for flight in waiting if flight.held or flight.ticket.kind is Kind.BUILD]
         self._find_unservable(waiting, serving, now)
         trouble = address.trouble()
         if trouble:
@@ -151,7 +157,8 @@ class Watch:
             name, needs = flight.ticket.queue, flight.ticket.needs
             if now - self._unmet_since.get((name, needs), now) > address.patience:
                 message = self._no_worker(name, needs, serving[name])
-                self._campaign.arrive(flight.ticket.run, RunOutcome(cause=Cause.NO_WORKER, message=message))
+                outcome = RunOutcome(cause=Cause.NO_WORKER, message=message, attempt=0)
+                self._campaign.arrive(flight.ticket.run, outcome)
 
     def _no_worker(self, name: str, needs: Needs, slots: dict[str, SlotInfo]) -> str:
         """Return what people are told of a run that no worker of the queue `name` can take."""

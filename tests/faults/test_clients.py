@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def test_a_client_that_is_killed_and_started_again(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
     cluster.host("hurry", slots=4)
-    eventually(lambda: client.has_judged(5), 20, "some verdicts")
+    eventually(lambda: client.has_judged(5), 60, "some verdicts")
     client.kill()
     first = client.session
     client.start()
@@ -30,7 +30,7 @@ def test_a_client_that_is_killed_and_started_again(cluster: Cluster) -> None:
 def test_the_runs_of_a_client_that_is_gone_are_stopped(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=60) for x in range(4)])
     host = cluster.host("hurry", slots=2)
-    eventually(lambda: len(client.executions()) == 2, 20, "two runs run")
+    eventually(lambda: len(client.executions()) == 2, 60, "two runs run")
     client.kill()
     other = cluster.client("hurry", runs=[Tiny(x=x) for x in range(5)])
     other.finish(40)
@@ -53,7 +53,7 @@ def test_a_queue_that_nobody_serves_is_told_in_time(cluster: Cluster) -> None:
 def test_a_queue_that_nobody_serves_any_more_is_told_in_time(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(20)], patience=3)
     host = cluster.host("hurry")
-    eventually(lambda: client.has_judged(2), 20, "some verdicts")
+    eventually(lambda: client.has_judged(2), 60, "some verdicts")
     host.lose_power()
     client.finish(60)
 

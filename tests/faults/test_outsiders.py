@@ -26,7 +26,7 @@ def outsider(cluster: Cluster) -> Outsider:
 def test_damaged_content_is_sent_again(cluster: Cluster, outsider: Outsider, how: str) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x) for x in range(10)], shipped=True)
     # Two files and their manifest.
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 60, "the runs are queued")
     assert outsider.damage_content(how) == 3
     cluster.host("hurry", slots=2)
     client.finish()
@@ -38,7 +38,7 @@ def test_damaged_content_is_sent_again(cluster: Cluster, outsider: Outsider, how
 @pytest.mark.faults
 def test_content_that_is_not_what_its_name_says_is_not_run(cluster: Cluster, outsider: Outsider) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x) for x in range(10)], shipped=True)
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 60, "the runs are queued")
     assert outsider.replace_content(SCRIPT.encode(), WRONG_SCRIPT.encode()) == 1
     cluster.host("hurry", slots=2)
     client.finish()
@@ -49,7 +49,7 @@ def test_content_that_is_not_what_its_name_says_is_not_run(cluster: Cluster, out
 @pytest.mark.faults
 def test_what_is_put_into_the_queue_by_others_is_not_run(cluster: Cluster, outsider: Outsider) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.3) for x in range(10)])
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 60, "the runs are queued")
     outsider.forge(client.session, cluster.folder / "mark")
     host = cluster.host("hurry", slots=2)
     client.finish()
@@ -64,7 +64,7 @@ def test_requests_that_are_put_into_the_queue_again_are_neither_run_nor_answered
 ) -> None:
     """As happens also where Redis got a command that the client believes lost, and sends again."""
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(10)])
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 20, "the runs are queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 10, 60, "the runs are queued")
     assert outsider.replay() == 10
     cluster.host("hurry", slots=4)
     client.finish()
@@ -80,7 +80,7 @@ def test_an_outcome_that_no_worker_wrote_is_not_believed(
 ) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry")
-    eventually(client.executions, 20, "the run runs")
+    eventually(client.executions, 60, "the run runs")
     (run,) = set(outsider.runs_of(client.session))
     outsider.forge_outcome(client.session, run, data)
     client.finish()
@@ -95,7 +95,7 @@ def test_an_outcome_that_is_damaged_again_is_an_error(cluster: Cluster, outsider
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry", slots=2)
     for executions in ({"tiny-0": 1}, {"tiny-0": 2}):
-        eventually(functools.partial(client.has_executed, executions), 20, "the run runs")
+        eventually(functools.partial(client.has_executed, executions), 60, "the run runs")
         outsider.forge_outcome(client.session, outsider.runs_of(client.session)[0], b"damaged")
     client.finish()
 

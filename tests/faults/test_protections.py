@@ -24,16 +24,16 @@ def both_notice(cluster: Cluster, *changes: str) -> dict[str, int]:
     """Have a slot die, its supervisor and the client notice, one after the other; return executions by run."""
     client = cluster.client("hurry", *changes, runs=[Tiny(x=0, seconds=3)])
     host = cluster.host("hurry", *changes)
-    eventually(client.executions, 20, "the run runs")
+    eventually(client.executions, 60, "the run runs")
     (slot,) = host.slot_processes()
     assert host.worker is not None
     host.worker.send_signal(signal.SIGSTOP)
     send(slot, signal.SIGKILL)
-    eventually(client.notices, 20, "the client notices")
+    eventually(client.notices, 60, "the client notices")
     cluster.host("hurry", *changes, slots=2)
-    eventually(lambda: client.executions()["tiny-0"] == 2, 20, "the run runs again")
+    eventually(lambda: client.executions()["tiny-0"] == 2, 60, "the run runs again")
     host.worker.send_signal(signal.SIGCONT)
-    eventually(lambda: "busy with" in host.log(), 20, "the supervisor notices")
+    eventually(lambda: "busy with" in host.log(), 60, "the supervisor notices")
     client.finish()
     return dict(client.executions())
 
@@ -51,7 +51,7 @@ def late_result(cluster: Cluster, *changes: str) -> bool:
     """Have two attempts of a run end; return whether the outcome of the first to end stayed."""
     client = cluster.client("hurry", *changes, runs=[Tiny(x=0, seconds=2)], linger=True)
     host = cluster.host("hurry", *changes)
-    eventually(client.executions, 20, "the run runs")
+    eventually(client.executions, 60, "the run runs")
     host.freeze()
     cluster.host("hurry", *changes)
     client.verdict("tiny-0")
@@ -60,7 +60,7 @@ def late_result(cluster: Cluster, *changes: str) -> bool:
     host.thaw()
     eventually(
         lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2,
-        20,
+        60,
         "the late result",
     )
     after = cluster.server.connection.get(keys.outcome(client.session, run))
@@ -82,10 +82,10 @@ def test_without_that_rule_a_late_result_takes_its_place(cluster: Cluster) -> No
 def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-lease", runs=[Tiny(x=0, seconds=1)])
     first = cluster.host("hurry", "without-lease")
-    eventually(client.executions, 20, "the run runs")
+    eventually(client.executions, 60, "the run runs")
     first.lose_power()
     second = cluster.host("hurry", "without-lease")
-    eventually(second.slot_processes, 20, "another host is there")
+    eventually(second.slot_processes, 60, "another host is there")
     # With the lease the run would have its verdict by now, as in test_a_host_that_is_gone.
     with pytest.raises(pytest.fail.Exception, match="a verdict on tiny-0"):
         client.verdict("tiny-0", seconds=12)
@@ -94,7 +94,7 @@ def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> N
 @pytest.mark.faults
 def test_without_the_search_for_lost_runs_what_redis_forgets_is_lost(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-search", runs=[Tiny(x=0)])
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 20, "the run is queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 60, "the run is queued")
     cluster.server.kill()
     cluster.server.start()
     cluster.host("hurry")
@@ -105,10 +105,10 @@ def test_without_the_search_for_lost_runs_what_redis_forgets_is_lost(cluster: Cl
 def test_without_the_signature_what_others_ask_for_is_run(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=1)])
     mark = cluster.folder / "mark"
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 20, "the run is queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 60, "the run is queued")
     Outsider(cluster.server).forge(client.session, mark)
     cluster.host("hurry", "without-signature", slots=2)
-    eventually(mark.exists, 20, "the forged run runs")
+    eventually(mark.exists, 60, "the forged run runs")
     client.finish()
 
 
@@ -118,11 +118,11 @@ def test_without_the_memory_of_tickets_a_replayed_one_is_run(cluster: Cluster) -
     outsider = Outsider(cluster.server)
     mark = cluster.folder / "mark"
     ticket = sign_ticket(outsider.ticket(client.session, mark), client.key)
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 20, "the run is queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 60, "the run is queued")
     outsider.enqueue(ticket)
     outsider.enqueue(ticket)
     cluster.host("hurry", "without-replay", slots=3)
-    eventually(lambda: mark.exists() and mark.read_text() == "forged\nforged\n", 20, "the ticket is served twice")
+    eventually(lambda: mark.exists() and mark.read_text() == "forged\nforged\n", 60, "the ticket is served twice")
     client.finish()
 
 
@@ -130,7 +130,7 @@ def test_without_the_memory_of_tickets_a_replayed_one_is_run(cluster: Cluster) -
 def test_without_the_seal_a_forged_outcome_is_believed(cluster: Cluster) -> None:
     client = cluster.client("hurry", "without-seal", runs=[Tiny(x=0, seconds=2)])
     cluster.host("hurry")
-    eventually(client.executions, 20, "the run runs")
+    eventually(client.executions, 60, "the run runs")
     outsider = Outsider(cluster.server)
     outsider.forge_outcome(client.session, outsider.runs_of(client.session)[0])
     client.finish()
@@ -140,7 +140,7 @@ def test_without_the_seal_a_forged_outcome_is_believed(cluster: Cluster) -> None
 
 def test_without_the_digest_other_content_is_run(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=3)], shipped=True)
-    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 20, "the run is queued")
+    eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 60, "the run is queued")
     assert Outsider(cluster.server).replace_content(SCRIPT.encode(), WRONG_SCRIPT.encode()) == 1
     cluster.host("hurry", "without-digest")
     client.finish()

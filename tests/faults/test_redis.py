@@ -23,7 +23,7 @@ def test_redis_is_killed_and_started_again(cluster: Cluster, persistent: bool) -
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
     cluster.host("hurry", slots=2)
     cluster.host("hurry", slots=2)
-    eventually(lambda: client.has_judged(3), 20, "some verdicts")
+    eventually(lambda: client.has_judged(3), 60, "some verdicts")
     cluster.server.kill()
     time.sleep(1)
     cluster.server.start()
@@ -41,15 +41,15 @@ def test_what_redis_lost_before_anybody_read_it_is_run_again(cluster: Cluster) -
     beside = cluster.another_network()
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=3)], network=beside, shipped=True)
     cluster.host("hurry")
-    eventually(lambda: any(event.kind == "started" for event in client.events(cluster.server)), 20, "the run runs")
+    eventually(lambda: any(event.kind == "started" for event in client.events(cluster.server)), 60, "the run runs")
     # The client knows who has its run, and then hears nothing any more.
     time.sleep(0.5)
     beside.cut()
-    eventually(lambda: any(event.kind == "finished" for event in client.events(cluster.server)), 20, "the run ended")
+    eventually(lambda: any(event.kind == "finished" for event in client.events(cluster.server)), 60, "the run ended")
     cluster.server.kill()
     cluster.server.start()
     # The slot is there again before the client looks: nothing about it is suspicious.
-    eventually(lambda: list(cluster.server.connection.scan_iter("oppcloud:slot:*")), 20, "the slot announces itself")
+    eventually(lambda: list(cluster.server.connection.scan_iter("oppcloud:slot:*")), 60, "the slot announces itself")
     beside.mend()
     client.finish()
 
@@ -63,7 +63,7 @@ def test_redis_does_not_answer_for_a_while(cluster: Cluster, seconds: int) -> No
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.3) for x in range(30)], shipped=True)
     cluster.host("hurry", slots=2)
     cluster.host("hurry", slots=2)
-    eventually(lambda: client.has_judged(3), 20, "some verdicts")
+    eventually(lambda: client.has_judged(3), 60, "some verdicts")
     with cluster.server.paused():
         time.sleep(seconds)
     client.finish()
@@ -77,7 +77,7 @@ def test_redis_does_not_answer_while_runs_are_sent(cluster: Cluster, seconds: in
     host = cluster.host(slots=2)
     cluster.client(runs=[Tiny(x=0)]).finish()
     client = cluster.client(runs=[Tiny(x=x) for x in range(2000)], shipped=True)
-    eventually(lambda: cluster.server.connection.exists(f"oppcloud:{client.session}:lease"), 20, "the client is there")
+    eventually(lambda: cluster.server.connection.exists(f"oppcloud:{client.session}:lease"), 60, "the client is there")
     with cluster.server.paused():
         time.sleep(seconds)
     client.finish(180)
@@ -91,7 +91,7 @@ def test_redis_does_not_answer_while_runs_are_sent(cluster: Cluster, seconds: in
 def test_redis_that_does_not_come_back_ends_the_runs_with_an_error(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=30) for x in range(3)], patience=3)
     cluster.host("hurry")
-    eventually(client.executions, 20, "a run runs")
+    eventually(client.executions, 60, "a run runs")
     cluster.network.cut()
     for x in range(3):
         verdict = client.verdict(f"tiny-{x}")

@@ -64,7 +64,7 @@ def test_a_run_that_kills_every_slot_is_told_as_such_and_others_are_not_hurt(clu
 def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)], linger=True)
     host = cluster.host("hurry")
-    eventually(lambda: client.executions()["tiny-0"] == 1, 20, "the run runs")
+    eventually(lambda: client.executions()["tiny-0"] == 1, 60, "the run runs")
     (slot,) = host.slot_processes()
     send(slot, signal.SIGSTOP)
     cluster.host("hurry")
@@ -72,7 +72,7 @@ def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: 
     send(slot, signal.SIGCONT)
     eventually(
         lambda: len([event for event in client.events(cluster.server) if event.kind == "finished"]) == 2,
-        20,
+        60,
         "the late result",
     )
     client.finish()
@@ -87,7 +87,7 @@ def test_a_worker_that_is_told_to_end_hands_its_runs_back_at_once(cluster: Clust
     # Leases as they are: what is quick here is not their doing.
     client = cluster.client(runs=[Tiny(x=x, seconds=1) for x in range(6)])
     first = cluster.host(slots=2)
-    eventually(lambda: len(client.executions()) == 2, 20, "two runs run")
+    eventually(lambda: len(client.executions()) == 2, 60, "two runs run")
     cluster.host(slots=2)
     assert first.end(5) == 0
     assert first.all_processes() == []

@@ -133,10 +133,10 @@ def event(kind: str, run: str, **values: object) -> Event:
 def test_the_statistics_count_each_run_once() -> None:
     statistics = Statistics()
     for item in (
-        event(STARTED, "a"),
+        event(STARTED, "a", time=10.0),
         event(REQUEUED, "a", cause="WORKER_LOST"),
         event(STARTED, "a", attempt=2, slot="host-1-abc-2"),
-        event(FINISHED, "a", attempt=2, wall_time=1.0, busy_time=1.5),
+        event(FINISHED, "a", attempt=2, wall_time=1.0, busy_time=1.5, time=12.0),
         event(FINISHED, "a", attempt=1, wall_time=9.0, busy_time=9.0),
     ):
         statistics.note(item)
@@ -168,7 +168,7 @@ def test_the_quota_of_a_container_bounds_the_cores(
 def test_all_options_are_documented(pytester: pytest.Pytester) -> None:
     options = set(re.findall(r"--oppcloud[a-z-]*", pytester.runpytest_inprocess("--help").stdout.str()))
 
-    assert len(options) == 12
+    assert len(options) == 15
     for option in options:
         assert f"`{option}" in DOCUMENTATION
 

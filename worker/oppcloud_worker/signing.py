@@ -35,8 +35,8 @@ KEY_FILE_VARIABLE = "OPPCLOUD_KEY_FILE"
 #: Where a ticket carries its proof.
 PROOF = "proof"
 
-#: Seconds that a ticket is valid after it was signed: as long as it may lie in the queue. A ticket that is queued
-#: again is signed again.
+#: Seconds that a ticket is valid after it was signed: as long as it may lie in the queue. That of a detached session
+#: is valid up to the session's deadline. A ticket that is queued again is signed again.
 VALIDITY = 24 * 3600
 #: Seconds by which the clocks of client and worker may differ.
 SKEW = 300
@@ -44,7 +44,7 @@ SKEW = 300
 _PREFIX = "oppcloud-key-1-"
 _KEY = re.compile(rf"{_PREFIX}([0-9a-f]{{64}})")
 _NONCE = re.compile(r"[0-9a-f]{32}")
-#: What an outcome with a signature begins with; without one it is compressed data, which never begins so.
+#: What a signed outcome begins with; without a signature it is compressed data or JSON, which never begins so.
 _SEAL = b"oppcloud-1 "
 _SALT = b"pytest-oppcloud"
 
@@ -168,7 +168,9 @@ def sign_ticket(ticket: dict[str, object], key: ClusterKey | None, *, now: float
     if key is None:
         return ticket
     now = time.time() if now is None else now
-    proof = encode(Proof(key=key.id, nonce=secrets.token_hex(16), signed=now, expires=now + VALIDITY))
+    deadline = ticket.get("deadline", 0.0)
+    expires = max(now + VALIDITY, float(deadline) if isinstance(deadline, (int, float)) else 0.0)
+    proof = encode(Proof(key=key.id, nonce=secrets.token_hex(16), signed=now, expires=expires))
     signature = key.sign("ticket", str(ticket["session"]), _canonical(ticket, proof))
     return {**ticket, PROOF: {**proof, "signature": signature}}
 

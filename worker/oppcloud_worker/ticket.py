@@ -20,6 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 _IMAGE = re.compile(r"[!-~]{0,500}")
 #: Seconds and priorities that the order of a queue can hold; priorities from the negative of that.
 LONGEST, HIGHEST = 1e7, 1000
+#: Seconds since 1970: the year 9999.
+_END_OF_TIME = 253_402_300_799.0
 
 
 class VersionMismatchError(Exception):
@@ -89,6 +91,9 @@ class Ticket:
     expected: float = 0.0
     #: Sessions with a higher one are served first.
     priority: int = 0
+    #: Seconds since 1970 until which its session is served without a client; what comes of it is kept a day longer.
+    #: 0: as long as the client is there.
+    deadline: float = 0.0
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -98,6 +103,8 @@ class Ticket:
                 raise MessageError(f"Ticket: {name!r:.80} cannot name a session or a run")
         if not 0 <= self.expected <= LONGEST:
             raise MessageError(f"Ticket.expected: {self.expected} is no time to expect")
+        if not 0 <= self.deadline <= _END_OF_TIME:
+            raise MessageError(f"Ticket.deadline: {self.deadline} is no time")
         if abs(self.priority) > HIGHEST:
             raise MessageError(f"Ticket.priority: {self.priority} is not from -{HIGHEST} to {HIGHEST}")
 

@@ -182,6 +182,15 @@ class Client:
         """Tell whether runs were executed as often as told."""
         return self.executions() == executions
 
+    def times(self, server: RedisServer, kind: str) -> list[float]:
+        """Return when events of a kind came, in seconds since 1970 by the clock of Redis."""
+        stream: Any = server.connection.xrange(keys.events(self.session))
+        return [
+            int(number.partition(b"-")[0]) / 1000
+            for number, fields in stream
+            if json.loads(fields[b"event"])["kind"] == kind
+        ]
+
     def judged_wrong(self) -> list[str]:
         """Return what is wrong with the verdicts: those missing, those that came twice, those that are not right."""
         counted = Counter(verdict.run for verdict in self.verdicts())

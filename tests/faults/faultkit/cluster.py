@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oppcloud_worker.remote import presence
 from oppcloud_worker.signing import ClusterKey
 
 from .client import Client
@@ -63,6 +64,7 @@ class Cluster:
         *changes: str,
         runs: list[Tiny],
         shipped: bool = False,
+        # What --oppcloud-wait is by default.
         patience: float = 60.0,
         network: Network | None = None,
         linger: bool = False,
@@ -85,6 +87,10 @@ class Cluster:
         client.start()
         self.clients.append(client)
         return client
+
+    def present(self) -> list[str]:
+        """Return the slots that are there."""
+        return sorted(presence.present(self.server.connection, "oppcloud"))
 
     def another_network(self) -> Network:
         """Return a network for some of the machines only."""

@@ -31,11 +31,12 @@ _MIB = 1024 * 1024
 _PAUSE = 1.0
 #: By how many MiB the median of the last third of the samples may be above that of the first third.
 BOUNDS = {
-    # It keeps an outcome of some kilobytes of each run until the end.
-    "client": 40.0,
-    "workers": 20.0,
-    # Two kilobytes of each run that waits go, events and outcomes of those that ended come.
-    "Redis": 40.0,
+    "client": 10.0,
+    # All of them together.
+    "workers": 15.0,
+    # What waits goes; events, outcomes and what RQ's tools show of jobs come, some kilobytes of each run, and go with
+    # the session or after an hour.
+    "Redis": 25.0,
 }
 
 

@@ -9,21 +9,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from oppcloud_worker import machine
 from oppcloud_worker.manifest import build as measure
+from oppcloud_worker.manifest import upload
 from oppcloud_worker.messages import Cause, RunOutcome, RunRequest
-from oppcloud_worker.remote import keys
+from oppcloud_worker.remote import keys, products
+from oppcloud_worker.remote.connection import as_text
+from oppcloud_worker.remote.stores import content_store
+from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.cloud.executor import Submission
 from pytest_oppcloud.content import Content, Recipe, content_of
 from pytest_oppcloud.project import Program, Project, read_project
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Client, Processes, Server, Workers
     from .conftest import Project as Folder
 
@@ -256,13 +259,20 @@ def test_a_session_that_ends_stops_its_build(
     assert model.run(make_client())[0].stdout == "hello\n"
 
 
+@pytest.mark.parametrize("key", [None, ClusterKey.generate()], ids=["unsigned", "a stranger's"])
 def test_what_somebody_else_remembers_is_not_used(
-    make_client: MakeClient, workers: Workers, model: Model, server: Server
+    make_client: MakeClient, workers: Workers, model: Model, server: Server, tmp_path: Path, key: ClusterKey | None
 ) -> None:
     workers.start()
     assert said(model.run(make_client())) == {"hello\n"}
+    (tmp_path / "evil").write_text("#!/bin/sh\necho evil\n")
+    (tmp_path / "evil").chmod(0o755)
+    files = [("sim", tmp_path / "evil")]
+    evil = measure(files)
+    upload(evil, files, content_store("", server.connection))
     (name,) = server.connection.scan_iter(keys.product("*"))
-    server.connection.set(name, b'{"digest": "' + b"0" * 64 + b'", "host": "evil", "seconds": 1}')
+    product = products.Product(digest=evil.digest, host="evil", seconds=1.0)
+    products.remember(server.connection, as_text(name).rpartition(":")[2], product, key=key)
 
     assert said(model.run(make_client())) == {"hello\n"}
     assert model.builds == 2
@@ -278,6 +288,23 @@ def test_a_product_that_the_store_lost_is_built_again(
 
     assert said(model.run(make_client())) == {"hello\n"}
     assert model.builds == 2
+
+
+def test_a_product_that_the_store_forgets_meanwhile_is_sent_again(
+    client: Client, workers: Workers, model: Model, server: Server, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    workers.start()
+    assert said(model.run(client)) == {"hello\n"}
+    copies = client.dispatcher._sender._shipping._copies
+    assert copies is not None
+    wait_for(lambda: len(list(Path(copies.name).iterdir())) == 1, 30, "a copy of the product is here")
+    for name in server.connection.scan_iter(keys.content() + "*"):
+        server.connection.delete(name)
+    for path in (tmp_path / "cache").glob("[0-9a-f]" * 64):
+        shutil.rmtree(path)
+
+    assert said(model.run(client)) == {"hello\n"}
+    assert model.builds == 1
 
 
 # -- programs that are built already ---------------------------------------------------------------------------------

@@ -19,10 +19,10 @@ from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 
 from pytest_oppcloud.cloud.executor import Submission
-from pytest_oppcloud.cloud.fetching import LEFT_OUT
 from pytest_oppcloud.cloud.shipping import Shipping
 from pytest_oppcloud.content import Content
 from pytest_oppcloud.errors import MachineryError
+from pytest_oppcloud.queues.fetching import LEFT_OUT
 
 if TYPE_CHECKING:
     from .conftest import Client, Server, Workers

@@ -69,13 +69,15 @@ class Event:
     losses: int = 0
     #: Bytes of memory that are set aside for the next attempt (REQUEUED).
     needs_memory: int = 0
+    #: When it came into the stream: seconds since 1970 by the clock of Redis. The reader knows.
+    time: float = 0.0
 
 
-def add(pipeline: Pipeline, session: str, event: Event) -> None:
-    """Append `event` to the session's stream, as part of `pipeline`."""
+def add(pipeline: Pipeline, session: str, event: Event, *, kept: int = keys.SESSION_DATA) -> None:
+    """Append `event` to the session's stream, as part of `pipeline`; it stays for `kept` seconds."""
     key = keys.events(session)
     pipeline.xadd(key, _fields(event))
-    pipeline.expire(key, keys.SESSION_DATA)
+    pipeline.expire(key, kept)
 
 
 def add_live(pipeline: Pipeline, session: str, event: Event) -> None:
@@ -110,7 +112,8 @@ class EventReader:
             for number, fields in entries:
                 self._last[stream.decode()] = number
                 try:
-                    yield _readable(decode(Event, json.loads(fields[b"event"])))
+                    event = _readable(decode(Event, json.loads(fields[b"event"])))
+                    yield replace(event, time=int(number.partition(b"-")[0]) / 1000)
                 except (KeyError, ValueError, MessageError):
                     continue
 

@@ -9,6 +9,10 @@ oppcloud:taken:<queue>                   the jobs that were taken and have not e
 oppcloud:idle:<queue>                    the slots that wait for their bell
 oppcloud:turn:<queue>                    a number that grows
 oppcloud:<session>:waiting:<queue>...    the runs of a session that wait
+oppcloud:sessions                        set of the ids of sessions
+oppcloud:session:<session>               who, where, since when: sealed JSON
+oppcloud:session:<session>:runs          what the session is to run: sealed, compressed JSON
+oppcloud:session:<session>:client        the process that judges its runs now
 oppcloud:<session>:lease                 present as long as somebody wants the session's outcomes
 oppcloud:<session>:queues                set of the queues that runs of the session went to
 oppcloud:<session>:submitter             which process of the session queues its runs
@@ -26,8 +30,13 @@ oppcloud:builder:<build>                 the session that has a build made; its 
 
 from __future__ import annotations
 
+import time
+
 #: Default name of the RQ queue.
 DEFAULT_QUEUE = "oppcloud"
+
+#: The set of the ids of all sessions that somebody may come back to.
+SESSIONS = "oppcloud:sessions"
 
 #: A slot that has not been heard of for so many seconds is dead, and its run goes to another.
 SLOT_LEASE = 10
@@ -45,6 +54,14 @@ LIVE, LIVE_LENGTH = 60, 10_000
 RESULT_FILES = 3600
 #: Content that runs need, after its last use: a week.
 CONTENT = 7 * 24 * 3600
+
+
+def kept(deadline: float) -> int:
+    """Return the seconds that the data of a session are kept: a day, for a detached one after its deadline.
+
+    `deadline` is in seconds since 1970, 0 for a session that was not detached.
+    """
+    return SESSION_DATA + max(0, int(deadline - time.time()))
 
 
 def slots(queue: str) -> str:
@@ -81,6 +98,21 @@ def pending(queue: str) -> tuple[str, ...]:
         f"oppcloud:turn:{queue}",
         f"rq:queue:{queue}",
     )
+
+
+def record(session: str) -> str:
+    """Return the key of what people are told of a session."""
+    return f"oppcloud:session:{session}"
+
+
+def submitted(session: str) -> str:
+    """Return the key of the list of a session's runs."""
+    return f"oppcloud:session:{session}:runs"
+
+
+def client(session: str) -> str:
+    """Return the key that tells which process judges the runs of a session."""
+    return f"oppcloud:session:{session}:client"
 
 
 def lease(session: str) -> str:

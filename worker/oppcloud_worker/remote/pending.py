@@ -37,20 +37,22 @@ if TYPE_CHECKING:
 _SCRIPT = files(__package__).joinpath("queue.lua").read_text(encoding="utf-8")
 
 
-def _move(client: redis.Redis | Pipeline, move: str, queue: str, *values: str) -> object:
-    """Make a move of the script; on a pipeline, with the rest of it."""
+def _move(client: redis.Redis | Pipeline, move: str, queue: str, *values: str, kept: int = keys.SESSION_DATA) -> object:
+    """Make a move of the script; on a pipeline, with the rest of it. What it notes stays for `kept` seconds."""
     names = keys.pending(queue)
-    return client.eval(_SCRIPT, len(names), *names, move, queue, str(keys.SESSION_DATA), *values)
+    return client.eval(_SCRIPT, len(names), *names, move, queue, str(kept), *values)
 
 
 def offer(pipeline: Pipeline, queue: str, tickets: Iterable[Ticket], *, at_front: bool = False) -> None:
     """Have runs wait in `queue`, in their order where they are expected to take equally long."""
     values: list[str] = []
+    deadline = 0.0
     for ticket in tickets:
+        deadline = max(deadline, ticket.deadline)
         tenths = str(round(ticket.expected * 10))
         values += ticket.job_id, _class_of(ticket.needs), tenths, "1" if at_front else "", str(ticket.priority)
     if values:
-        _move(pipeline, "offer", queue, *values)
+        _move(pipeline, "offer", queue, *values, kept=keys.kept(deadline))
 
 
 def _class_of(needs: Needs) -> str:

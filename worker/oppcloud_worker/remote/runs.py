@@ -59,7 +59,7 @@ def enqueue(connection: redis.Redis, tickets: Sequence[Ticket], *, key: ClusterK
         pipeline = connection.pipeline()
         name = keys.queues(tickets[0].session)
         pipeline.sadd(name, tickets[0].queue)
-        pipeline.expire(name, keys.SESSION_DATA)
+        pipeline.expire(name, keys.kept(tickets[0].deadline))
         _queue(pipeline, connection, tickets[start : start + _CHUNK], key)
         pipeline.execute()
 
@@ -85,7 +85,7 @@ def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> E
         JOB_FUNCTION,
         args=(sign_ticket(ticket.to_json(), key),),
         timeout=_NO_TIMEOUT,
-        ttl=keys.SESSION_DATA,
+        ttl=keys.kept(ticket.deadline),
         result_ttl=keys.RESULT_FILES,
         failure_ttl=keys.SESSION_DATA,
         description=ticket.request.name,
@@ -104,11 +104,8 @@ def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> tuple[
     pipeline.exists(keys.outcome(ticket.session, ticket.run))
     pipeline.hexists(keys.followed(ticket.session), ticket.run)
     name = ticket.request.name
-    events.add(
-        pipeline,
-        ticket.session,
-        Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot, name=name),
-    )
+    started = Event(kind=events.STARTED, run=ticket.run, attempt=ticket.attempt, slot=slot, name=name)
+    events.add(pipeline, ticket.session, started, kept=keys.kept(ticket.deadline))
     leased, settled, followed, *_ = pipeline.execute()
     return bool(leased) and not settled, bool(followed)
 
@@ -182,9 +179,9 @@ def hand_back(  # noqa: PLR0913  # all of it stands in the event
         if taken or not leased:
             return
         pipeline.hset(fences, fence, slot)
-        pipeline.expire(fences, keys.SESSION_DATA)
+        pipeline.expire(fences, keys.kept(ticket.deadline))
         _queue(pipeline, connection, [following], key, at_front=True)
-        events.add(pipeline, ticket.session, event)
+        events.add(pipeline, ticket.session, event, kept=keys.kept(ticket.deadline))
 
     connection.transaction(queue_once, fences)
 
@@ -222,8 +219,9 @@ def _publish(  # noqa: PLR0913  # all of it stands in the event
     )
     pipeline = connection.pipeline(transaction=True)
     sealed = seal(zlib.compress(data, 1), key, session=ticket.session, run=ticket.run)
-    pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=keys.SESSION_DATA)
-    events.add(pipeline, ticket.session, event)
+    kept = keys.kept(ticket.deadline)
+    pipeline.set(keys.outcome(ticket.session, ticket.run), sealed, nx=True, ex=kept)
+    events.add(pipeline, ticket.session, event, kept=kept)
     pending.release(pipeline, ticket.queue, ticket.job_id)
     pipeline.execute()
 

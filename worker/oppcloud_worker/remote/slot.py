@@ -227,7 +227,7 @@ class Slot(SimpleWorker):
         """Store the result files; those of a stopped run are of no use to anybody."""
         if outcome.cause is Cause.STOPPED:
             return replace(outcome, files=(), directory="")
-        store = result_store(ticket.store, self.connection, ticket.session, ticket.run)
+        store = result_store(ticket.store, self.connection, ticket.session, ticket.run, deadline=ticket.deadline)
         completed = outcome.cause is Cause.COMPLETED
         limits = result_limits(ticket.store, completed=completed, wanted=ticket.all_results)
         return store_results(outcome, store, limits)

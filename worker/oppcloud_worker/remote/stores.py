@@ -40,10 +40,14 @@ def content_store(url: str, connection: redis.Redis) -> RemoteStore:
     return S3Store(_address(url), "content/")
 
 
-def result_store(url: str, connection: redis.Redis, session: str, run: str) -> RemoteStore:
-    """Return the store of the files of a run; raise `ContentError` where there is none at `url`."""
+def result_store(url: str, connection: redis.Redis, session: str, run: str, *, deadline: float = 0.0) -> RemoteStore:
+    """Return the store of the files of a run; raise `ContentError` where there is none at `url`.
+
+    Those of a session that was detached until `deadline` are kept as long as its outcomes.
+    """
     if not url:
-        return RedisStore(connection, keys.files(session, run), ttl=keys.RESULT_FILES)
+        ttl = keys.kept(deadline) if deadline else keys.RESULT_FILES
+        return RedisStore(connection, keys.files(session, run), ttl=ttl)
     # All runs of a session together, so that they are removed with few requests.
     return S3Store(_address(url), f"results/{session}/")
 

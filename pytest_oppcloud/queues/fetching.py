@@ -20,7 +20,7 @@ from pytest_oppcloud.errors import MachineryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
+    from oppcloud_worker.messages import ResultFile, RunOutcome
     from oppcloud_worker.store import Store
 
 #: Where the note about files that did not travel is left.
@@ -76,6 +76,14 @@ def too_large(left_out: Iterable[ResultFile]) -> str:
     return f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
 
 
+def model_folder(directory: Path, root: Path) -> str:
+    """Return where a model's folder is below `root`, with slashes; one outside lies there by its name alone."""
+    try:
+        return directory.relative_to(root).as_posix()
+    except ValueError:
+        return directory.name
+
+
 class ResultsFolder:
     """A folder for the files of all runs, laid out as the runs would have left them at the desk.
 
@@ -83,16 +91,18 @@ class ResultsFolder:
     called after the run, lies its console output as `.out` and `.err`.
     """
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        """Take the folder, and the one that models lie in."""
+    def __init__(self, folder: Path) -> None:
+        """Take the folder; it is made when there is something to put there."""
         self._folder = folder
-        self._root = root
 
-    def fetch(self, request: RunRequest, outcome: RunOutcome, store: Store) -> None:
-        """Fetch the files of one run; raise `MachineryError` where one is lost or did not travel."""
-        results = self._folder / self._place(Path(request.directory)) / "results"
-        tail = request.name.rpartition("::")[2].replace("/", "_")
-        stem = f"{request.config}-{tail}"
+    def fetch(self, outcome: RunOutcome, store: Store, *, model: str, config: str, name: str) -> None:
+        """Fetch the files of the run with the node id `name`; raise `MachineryError` where one is lost or too large.
+
+        `model` is the folder of the model as `model_folder` returns it.
+        """
+        results = self._folder / model / "results"
+        tail = name.rpartition("::")[2].replace("/", "_")
+        stem = f"{config}-{tail}"
 
         def place(path: str) -> Path:
             parts = PurePosixPath(path).parts
@@ -105,10 +115,3 @@ class ResultsFolder:
         left_out = fetch(outcome.files, store, place)
         if left_out:
             raise MachineryError(too_large(left_out))
-
-    def _place(self, directory: Path) -> Path:
-        """Return where a model's folder is below ours; one outside the root lies there by its name alone."""
-        try:
-            return directory.relative_to(self._root)
-        except ValueError:
-            return Path(directory.name)

@@ -98,12 +98,22 @@ class IniFile(pytest.File):
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
         self.config.stash[INI_FILES_KEY].append(self)
-        self.config.stash[NOTES_KEY].configs_passed_over += sorted(set(all_names) - set(names))
+        self._note_patterns(all_names, names)
         self._configs = [
             ConfigCollector.from_parent(self, name=escaped(name), ini=ini, info=ini.config(name))
             for name, ini in read.items()
         ]
         return self._configs
+
+    def _note_patterns(self, all_names: Sequence[str], names: Sequence[str]) -> None:
+        """Note for the summary which patterns of the options and of `oppcloud.toml` there is a config for."""
+        notes = self.config.stash[NOTES_KEY]
+        notes.configs_passed_over += sorted(set(all_names) - set(names))
+        notes.patterns_matched += _matched(self.config.stash[SETTINGS_KEY].configs.value, all_names)
+        if self.project.configs:
+            file, patterns = str(self.project.file), [pattern for pattern, _ in self.project.configs]
+            notes.tables[file] = patterns
+            notes.tables_matched.setdefault(file, []).extend(_matched(patterns, all_names))
 
     def overrides(self, config_name: str) -> tuple[tuple[str, str], ...]:
         """Return what overrides the ini file for a config: what `oppcloud.toml` says, then the options."""
@@ -131,6 +141,10 @@ class IniFile(pytest.File):
         except LocatedError:
             # A damaged file is told by the items.
             return []
+
+
+def _matched(patterns: Iterable[str], names: Sequence[str]) -> list[str]:
+    return [pattern for pattern in patterns if any(fnmatch.fnmatchcase(name, pattern) for name in names)]
 
 
 def _is_selected(config_name: str, settings: Settings) -> bool:

@@ -189,7 +189,7 @@ class SimulationItem(pytest.Item):
         if self.outcome.cause.verdict is Verdict.PASSED:
             judgement = with_complaints(judgement, asking.complaints(self, self.outcome, self._files))
         self.judgement = judgement
-        self._tell(compared=str(judgement.compared), judgement=judgement.text.partition("\n")[0])
+        self._tell(compared=str(judgement.compared), judgement=judgement.headline or judgement.text.partition("\n")[0])
         if judgement.result is Result.SKIPPED:
             pytest.skip(judgement.text)
         if judgement.result is Result.FAILED:

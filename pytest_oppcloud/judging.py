@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Verdict
 
-from .comparison import Rule, Rules, Tolerance, Update, compare, record_to_write, render, same_fingerprint, summary
+from .comparison import (
+    Rule,
+    Rules,
+    Tolerance,
+    Update,
+    compare,
+    headline,
+    record_to_write,
+    render,
+    same_fingerprint,
+    summary,
+)
 from .records import Inputs, ItemPattern, Recording, make_record
 
 if TYPE_CHECKING:
@@ -46,6 +57,8 @@ class Judgement:
     result: Result
     #: For people: what was compared, or what is wrong.
     text: str
+    #: The same in one line; "": it is the first of the text.
+    headline: str = ""
     #: How many values were held against the baseline, or recorded.
     compared: int = 0
     #: What the baseline becomes; None if it stays as it is.
@@ -127,6 +140,7 @@ def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = No
     return Judgement(
         result=Result.PASSED if comparison.passed else Result.FAILED,
         text=summary(comparison) if comparison.passed else render(comparison),
+        headline="" if comparison.passed else headline(comparison),
         compared=sum(comparison.compared.values()),
         rules=tuple(map(str, expected.rules)),
         unused_rules=tuple(map(str, expected.rules.unused(comparison.rules_used))),

@@ -231,7 +231,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Tell how much was compared and what was written; with `-q` only why a session without failures failed."""
     from .recording import BaselineRecorder
-    from .reporting import empty_selection_lines, summary_lines, unwritten_lines
+    from .reporting import empty_selection_lines, pattern_lines, summary_lines, unwritten_lines
     from .session import NOTES_KEY
     from .settings import SETTINGS_KEY, has_selection
 
@@ -250,6 +250,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     whole = to_the_end and not has_selection(config, settings)
     if config.get_verbosity() >= 0:
         lines = list(summary_lines(reports, notes, recorder, folder, whole=whole))
+        places = [folder / argument for argument in config.args] if whole else []
+        lines += pattern_lines(notes, settings.configs.value, folder, places)
     else:
         lines = list(unwritten_lines(recorder, folder)) if recorder is not None else []
     nothing_selected = (settings.configs.given or settings.runs.given) and not notes.simulations

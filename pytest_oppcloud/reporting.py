@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause, Verdict
@@ -16,7 +17,6 @@ from .items import NO_LIMIT, RULES_ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     import pytest
 
@@ -61,7 +61,9 @@ def summary_lines(
 
     Paths are seen from `folder`. What no run needed is told only where `whole` says that nothing was left out.
     """
-    told = [found for report in reports if report.when == "call" and report.passed and (found := properties(report))]
+    passed = [report for report in reports if report.when == "call" and report.passed]
+    # pytest itself does not count an unexpected pass among the passed ones.
+    told = [found for report in passed if not hasattr(report, "wasxfail") and (found := properties(report))]
     compared = [int(item["compared"]) for item in told if not item["judgement"].startswith("recorded")]
     if compared:
         yield f"compared {_plural(sum(compared), 'value')} in {_plural(len(compared), 'passed run')}"
@@ -74,6 +76,19 @@ def summary_lines(
     for file, runs in notes.unused_baselines if recorder is None or not recorder.removed else ():
         shown = ", ".join(map(str, runs[:3])) + (", ..." if len(runs) > 3 else "")
         yield f"{_plural(len(runs), 'unused baseline')} in {os.path.relpath(file, folder)}: {shown}"
+
+
+def pattern_lines(notes: Notes, configs: Sequence[str], folder: Path, searched: Sequence[Path]) -> Iterator[str]:
+    """Yield patterns that no config matches: those of `--opp-config`, and those of an `oppcloud.toml` in `searched`."""
+    if notes.patterns_matched:
+        for pattern in dict.fromkeys(configs):
+            if pattern not in notes.patterns_matched:
+                yield f"no config matches --opp-config {pattern}"
+    for file, patterns in notes.tables.items():
+        if any(Path(file).is_relative_to(place) for place in searched):
+            for pattern in patterns:
+                if pattern not in notes.tables_matched[file]:
+                    yield f'no config matches [config."{pattern}"] of {os.path.relpath(file, folder)}'
 
 
 def _machinery_lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:

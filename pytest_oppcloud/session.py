@@ -48,6 +48,11 @@ class Notes:
     simulations: int = 0
     #: Configs that no `--opp-config` asked for.
     configs_passed_over: list[str] = field(default_factory=list)
+    #: Patterns of `--opp-config` that a config matched.
+    patterns_matched: list[str] = field(default_factory=list)
+    #: By `oppcloud.toml` of a collected ini file: patterns of its tables, and those that a config matched.
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    tables_matched: dict[str, list[str]] = field(default_factory=dict)
     #: Config, and why `--opp-runs` left none of its runs.
     runs_passed_over: list[tuple[str, str]] = field(default_factory=list)
     #: Baseline file, and the runs in it that its ini file has no more.

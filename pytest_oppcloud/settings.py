@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
+from .errors import IniError
 from .project import override, seconds, simulated_time
+from .runs import check_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +54,14 @@ def _yes_or_no(text: str) -> bool:
     if text.lower() not in {"true", "false", "yes", "no", "on", "off", "1", "0"}:
         raise ValueError("true or false was expected")
     return text.lower() in {"true", "yes", "on", "1"}
+
+
+def _run_filter(text: str) -> str:
+    try:
+        check_filter(text)
+    except IniError as error:
+        raise ValueError(error.message) from error
+    return text
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -101,7 +111,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="runs",
-        parse=str,
+        parse=_run_filter,
         default="",
         option="--opp-runs",
         metavar="FILTER",

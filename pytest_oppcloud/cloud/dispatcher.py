@@ -15,7 +15,7 @@ import redis
 from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import Cause
 from oppcloud_worker.remote import keys, runs
-from oppcloud_worker.remote.connection import LOST, connect
+from oppcloud_worker.remote.connection import LOST, connect, told
 from oppcloud_worker.remote.stores import result_store
 from oppcloud_worker.store import ContentError
 
@@ -165,9 +165,9 @@ class Dispatcher(threading.Thread):
                 if self._campaign.owner:
                     self._begin()
             except redis.AuthenticationError as error:
-                why = str(error)
+                why = told(error)
             except (redis.RedisError, OSError) as error:
-                why = str(error)
+                why = told(error)
                 if time.monotonic() < deadline and not self._finishing.is_set():
                     time.sleep(_BLOCK)
                     continue

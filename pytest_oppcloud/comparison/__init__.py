@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from .compare import Change, Comparison, Difference, State, compare, same_fingerprint
 from .rules import Rule, Rules, Tolerance
-from .text import render, summary
+from .text import headline, render, summary
 from .update import Update, record_to_write
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Tolerance",
     "Update",
     "compare",
+    "headline",
     "record_to_write",
     "render",
     "same_fingerprint",

@@ -55,7 +55,7 @@ def render(comparison: Comparison, *, width: int = WIDTH, rows: int | None = ROW
     table = [difference for difference in comparison.differences if difference.state is not State.SETTING]
     shown = table if rows is None else table[:rows]
     parts = [
-        _wrapped(_verdict(comparison), width),
+        _wrapped(headline(comparison), width),
         _circumstances(comparison),
         _table(shown, width),
         _rest(table[len(shown) :]),
@@ -72,7 +72,8 @@ def printable(text: str) -> str:
     )
 
 
-def _verdict(comparison: Comparison) -> str:
+def headline(comparison: Comparison) -> str:
+    """Return in one line whether the run differs, and how much was compared."""
     if comparison.differences:
         states = Counter(difference.state for difference in comparison.differences)
         counted = _counted(states)

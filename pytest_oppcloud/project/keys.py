@@ -30,6 +30,9 @@ _SECONDS = MappingProxyType({"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3
 _BYTES = MappingProxyType(
     {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 )
+#: What may stand in the words of `program`, to be replaced.
+PLACEHOLDERS = ("folder", "name", "python")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
 
 #: What every run gets from us, so that its results and its end are found.
@@ -133,6 +136,11 @@ def _words(value: object) -> tuple[str, ...]:
         raise ValueError(f"a command was expected: {error}") from error
     if not words:
         raise ValueError("a command was expected, found an empty one")
+    for word in words:
+        for name in _PLACEHOLDER.findall(word):
+            if name not in PLACEHOLDERS:
+                known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                raise ValueError(f"unknown placeholder {{{name}}}: {known} were expected")
     return words
 
 

@@ -13,5 +13,6 @@ from __future__ import annotations
 
 from .expansion import count_runs, expand
 from .run import Run, Runs
+from .selection import check_filter
 
-__all__ = ["Run", "Runs", "count_runs", "expand"]
+__all__ = ["Run", "Runs", "check_filter", "count_runs", "expand"]

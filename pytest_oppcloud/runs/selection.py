@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_oppcloud.errors import IniError
 from pytest_oppcloud.inifile.characters import SPACE, is_blank
-from pytest_oppcloud.inifile.expressions import ExpressionError
+from pytest_oppcloud.inifile.expressions import ExpressionError, ExpressionSyntaxError, compile_expression
 
 from .conditions import FILTER_REFERENCE, ITERATION_REFERENCE, Condition
 
@@ -58,6 +58,26 @@ def _ranges(run_list: str) -> list[tuple[int, int]]:
         low = _c_int(match.group(1))
         ranges.append((low, low if match.group(2) is None else _c_int(match.group(2))))
     return ranges
+
+
+def check_filter(run_filter: str) -> None:
+    """Raise `IniError` for a filter that no ini file could make sense of: its syntax is wrong, whatever the values.
+
+    Values are put in as text, and what they are decides what the text around them means: a filter is only wrong if it
+    is with a number, with a name and with a string.
+    """
+    if is_number_list(run_filter):
+        _ranges(run_filter)
+        return
+    errors = []
+    for value in ("0", "a", '"a"'):
+        try:
+            compile_expression(FILTER_REFERENCE.sub(value, run_filter), equal_sign=True)
+        except ExpressionSyntaxError as error:  # noqa: PERF203  # one is enough to be right
+            errors.append(error)
+        else:
+            return
+    raise IniError(f"Parse error in run filter '{run_filter}': {errors[0]}")
 
 
 def matching(run_filter: str, plan: Plan, tuples: Sequence[Values]) -> list[int]:

@@ -148,7 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
             account.check_reach(options.cache.resolve())
             account.check_reach(Path(tempfile.gettempdir()).resolve())
     except (AccountError, AddressError, KeyUnusableError) as error:
-        command.error(str(error))
+        # In one line: how to call the command is not what is wrong.
+        command.exit(2, f"{command.prog}: error: {error}\n")
     if note:
         logging.getLogger("oppcloud_worker").warning("%s", note)
     # Slots are told on a pipe.

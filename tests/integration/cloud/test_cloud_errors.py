@@ -26,6 +26,24 @@ def test_an_unreachable_queue(project: Project, monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.parametrize("credentials", ["", ":wrong@"])
+def test_a_queue_that_wants_a_password(
+    project: Project, server: Server, monkeypatch: pytest.MonkeyPatch, credentials: str
+) -> None:
+    server.connection.config_set("requirepass", "secret")
+    url = server.url.replace("//", f"//{credentials}", 1)
+    monkeypatch.setenv("OPPCLOUD_REDIS_URL", url)
+    project.write("")
+    result = project.run("--oppcloud")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*it wants a user and a password, or others than OPPCLOUD_REDIS_URL holds (*"])
+    worker = subprocess.run(
+        [sys.executable, "-m", "oppcloud_worker", "-n1"], capture_output=True, text=True, check=False
+    )
+    assert "it wants a user and a password, or others than OPPCLOUD_REDIS_URL holds (" in worker.stderr
+
+
 def test_a_queue_without_workers(project: Project, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
     project.write("")
@@ -113,3 +131,21 @@ def test_the_worker_explains_itself() -> None:
     ).stdout
 
     assert "OPPCLOUD_REDIS_URL" in said
+
+
+def test_the_worker_says_in_one_line_what_is_wrong_with_the_address() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "oppcloud_worker", "-u", "garbage"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("python -m oppcloud_worker: error: not a URL of a Redis server: ")
+
+
+def test_the_worker_says_that_it_serves(workers: Workers) -> None:
+    process = workers.start(slots=2)
+    assert process.stderr is not None
+    line = process.stderr.readline().decode()
+
+    assert line.endswith(f" oppcloud_worker: serving the queue 'oppcloud' at {workers.server.url} with 2 slots\n")

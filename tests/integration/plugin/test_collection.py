@@ -197,3 +197,34 @@ def test_the_folder_above_is_looked_into(folder: Folder) -> None:
     folder.write("simulations/omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\n")
     result = folder.run("simulations", "--co")
     result.stdout.fnmatch_lines([f"1 simulation by ../{folder.path.name} (release, built in ./..)"])
+
+
+def test_patterns_that_no_config_matches_are_told(folder: Folder) -> None:
+    folder.write("oppcloud.toml", '[config."Stu*"]\nmarkers = ["slow"]\n[config.Studdy]\nskip = "x"\n')
+    folder.write("pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
+    folder.write("sub/omnetpp.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\n")
+    noted = 'no config matches [config."Studdy"] of oppcloud.toml'
+    for mode in ([], ["-n", "1"]):
+        result = folder.run(*mode)
+        result.stdout.fnmatch_lines([noted.replace("[", "[[]", 1)])
+        assert "Stu*" not in result.stdout.str()
+    # Not where only a part was looked at.
+    for part in ("sub", "omnetpp.ini"):
+        assert noted not in folder.run(part).stdout.str()
+    folder.run("--opp-config=General", "--opp-config=Gen").stdout.fnmatch_lines(["no config matches --opp-config Gen"])
+
+
+@pytest.mark.parametrize("text", ["1..", "0,,2", "$value ==", "(1 && 2", "$a b c d"])
+def test_a_filter_that_cannot_be_is_a_wrong_option(folder: Folder, text: str) -> None:
+    result = folder.run(f"--opp-runs={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*error: argument --opp-runs: *"])
+
+
+def test_a_placeholder_that_nobody_knows(folder: Folder) -> None:
+    folder.write("oppcloud.toml", '\nprogram = "{pyhton} model.py"\n')
+    result = folder.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        ["oppcloud.toml:2: program: unknown placeholder {pyhton}: {folder}, {name}, {python} *"]
+    )

@@ -46,6 +46,11 @@ def test_a_difference_fails_worst_first_with_the_command_that_repeats_it(folder:
     assert folder.baselines.read_bytes() == recorded
     text = result.stdout.str()
     assert "Traceback" not in text
+    # In one line where others read it, wrapped where people do.
+    folder.run("--opp-set=Tiny.value=5", "--opp-config=General", "--junitxml=junit.xml")
+    junit = (folder.path / "junit.xml").read_text()
+    assert 'value="Differs from the baseline: 1 setting' in junit
+    assert "values: 1 fingerprint, 2 scalars, 2 digests." in junit
     order = [text.index(word) for word in ("Tiny.value", "changed  fingerprint tplx", "changed  Tiny value")]
     assert order == sorted(order)
     command = re.search(r"^again, alone: pytest (.*)$", text, re.MULTILINE)
@@ -145,6 +150,14 @@ def test_a_broken_machinery_stays_an_error_under_xfail(folder: Folder) -> None:
     result = folder.run("--opp-config=General")
     result.assert_outcomes(errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_an_unexpected_pass_is_not_counted_among_those_that_passed(folder: Folder) -> None:
+    folder.record()
+    folder.write("oppcloud.toml", '[config.General]\nxfail = "one day"\n')
+    result = folder.run()
+    result.assert_outcomes(passed=4, xpassed=1)
+    result.stdout.fnmatch_lines(["compared 20 values in 4 passed runs"])
 
 
 def test_the_ini_files_own_fingerprint_counts(folder: Folder) -> None:

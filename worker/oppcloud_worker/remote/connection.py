@@ -9,6 +9,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from oppcloud_worker.address import AddressError, parse
+from oppcloud_worker.settings import URL_VARIABLE
 
 #: Errors after which the same command may succeed a moment later.
 LOST = (redis.ConnectionError, redis.TimeoutError)
@@ -55,6 +56,14 @@ def _client(url: str, retries: int, name: str | None, options: dict[str, object]
         client_name=name,
         **options,
     )
+
+
+def told(error: Exception) -> str:
+    """Return an error of Redis for people: one that wants to know who we are says it in the words of its protocol."""
+    text = str(error)
+    if isinstance(error, redis.AuthenticationError) or "NOAUTH" in text or "authenticated" in text:
+        return f"it wants a user and a password, or others than {URL_VARIABLE} holds ({text})"
+    return text
 
 
 def as_text(value: bytes | str) -> str:

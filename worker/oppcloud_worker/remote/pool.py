@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oppcloud_worker import machine
+from oppcloud_worker.address import redacted
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.settings import SlotSettings
@@ -94,6 +95,8 @@ class Pool:
     _last_ready: float = -math.inf
     #: Why the pool ends: None as long as it does not, "" for no reason to complain.
     _ending: str | None = None
+    #: Whether all slots were ready once.
+    _serving: bool = False
     _last_work: float = field(default_factory=time.monotonic)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
@@ -209,12 +212,21 @@ class Pool:
                 self._last_work = time.monotonic()
             elif "ready" in message:
                 slot.ready, self._failures = True, 0
+                self._say_that_it_serves()
                 self._last_work = self._last_ready = time.monotonic()
                 # Now that the slots are at work there is time for what handing back a run will need.
                 from . import rescue  # noqa: F401, PLC0415
             else:
                 _log.error("slot %s: %s", slot.name, message.get("failed", message))
         return bool(data)
+
+    def _say_that_it_serves(self) -> None:
+        """Log, once, that all slots are there."""
+        if not self._serving and all(slot.ready for slot in self._slots):
+            self._serving = True
+            settings = self.settings
+            slots = f"{settings.slots} slot{'' if settings.slots == 1 else 's'}"
+            _log.info("serving the queue %r at %s with %s", settings.queue, redacted(settings.url), slots)
 
     def _bury(self, slot: _Slot) -> None:
         """Clear away a slot that has ended, and hand back the run that it was busy with."""

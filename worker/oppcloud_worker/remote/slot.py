@@ -47,7 +47,7 @@ from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
-from .connection import LOST, connect
+from .connection import LOST, connect, told
 from .reporter import Reporter
 from .results import store_results
 from .stores import content_store, result_limits, result_store
@@ -486,7 +486,7 @@ def main() -> NoReturn:
         connection = connect(settings.url, retries=_RETRIES, name=settings.name)
         slot = Slot(settings, connection, connect(settings.url), tell)
     except (*LOST, redis.RedisError, ValueError) as error:
-        tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {error}"})
+        tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {told(error)}"})
         sys.exit(1)
     job_function.serve(slot)
     threading.Thread(target=_watch_supervisor, daemon=True, name="supervisor").start()

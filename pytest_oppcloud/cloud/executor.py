@@ -237,8 +237,12 @@ class QueueExecutor:
         folder = self._folders.pop(id(outcome.files), None)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        if self._dispatcher.address.store:
+        address = self._dispatcher.address
+        if address.store:
             # Each request costs time and money there; all go together at the end of the session.
+            return
+        if address.record is not None and address.record.deadline:
+            # Whoever attaches once more wants them, too.
             return
         digests = self._dispatcher.take_result_files(run)
         if digests:

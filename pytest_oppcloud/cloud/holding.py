@@ -79,7 +79,9 @@ class Hold:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove all that is left of a session whose runs have ended; `names` are those that were heard of."""
-        ending.remove(self.connection, self.record, {*names, *(run.run for run in self.runs)}, key=self.key)
+        every = {*names, *(run.run for run in self.runs)}
+        # Files of others were discarded one by one.
+        ending.remove(self.connection, self.record, every, key=self.key, results=self.record.deadline > 0)
 
     def claim(self) -> str:
         """Become the one that judges; return who is it instead, "" if nobody is."""

@@ -20,7 +20,7 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotSettings:
-    """What the supervisor tells a slot."""
+    """What a worker tells a slot of its own."""
 
     #: Name of the slot, and of the worker that it belongs to.
     name: str

@@ -127,12 +127,13 @@ def test_a_detached_session_waits_for_workers_and_may_be_judged_in_parts(
     result.stdout.fnmatch_lines(["6 runs submitted as session *", "no worker serves the queue 'oppcloud' now: *"])
     (session,) = sessions.listed(server.connection)
     workers.start(slots=2)
-    part = model.run("--oppcloud-attach", session, "--opp-config=Passes", "omnetpp.ini")
+    part = model.run("--oppcloud-attach", session, "--opp-config=Passes", "omnetpp.ini", "--oppcloud-results=first")
     part.assert_outcomes(passed=3)
     part.stdout.fnmatch_lines([f"session {session} goes on without pytest: 3 runs not judged yet"])
     wait_for(lambda: finished(server, session) == 6, 30, "all runs end")
 
-    whole = model.run("--oppcloud-attach", session, ".", "-n", "2")
+    # What was judged before is judged again, its files are still there.
+    whole = model.run("--oppcloud-attach", session, ".", "-n", "2", "--oppcloud-results=second")
     whole.assert_outcomes(passed=5, failed=2)
     assert sessions.listed(server.connection) == []
     assert "outcome" not in {name.decode().split(":")[2] for name in server.connection.scan_iter(f"*{session}*")}

@@ -41,15 +41,22 @@ def cancel(connection: redis.Redis, record: SessionRecord, *, key: ClusterKey | 
     remove(connection, record, names, key=key, client=not told)
 
 
-def remove(
-    connection: redis.Redis, record: SessionRecord, names: Iterable[str], *, key: ClusterKey | None, client: bool = True
+def remove(  # noqa: PLR0913  # of what, and what of it
+    connection: redis.Redis,
+    record: SessionRecord,
+    names: Iterable[str],
+    *,
+    key: ClusterKey | None,
+    results: bool = True,
+    client: bool = True,
 ) -> None:
-    """Remove all keys and result files of a session whose runs have ended.
+    """Remove all keys of a session whose runs have ended, and their result files unless these are gone already.
 
     Unless `client`, what tells its client so is left for a while. Raises as `cancel` does.
     """
     found = sorted(names)
-    _remove_results(connection, record, found, key)
+    if results:
+        _remove_results(connection, record, found, key)
     runs.remove_session(connection, queues_of(connection, record), record.id, found)
     sessions.forget(connection, record.id, client=client)
 

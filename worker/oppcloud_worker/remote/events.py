@@ -1,4 +1,4 @@
-"""The events of a session: a Redis stream, written by slots and supervisors, read by the client.
+"""The events of a session: a Redis stream, written by slots and workers, read by the client.
 
 Nothing polls per job: whoever wants to know what happens waits for the next entry. What is of use for a moment only,
 progress and console output, lies in a second stream, which is kept short; both are read with one command.

@@ -25,7 +25,7 @@ class SlotInfo:
 
     #: Unique; also the name of the RQ worker.
     name: str
-    #: Name of the worker (the supervisor) that it belongs to.
+    #: Name of the worker that it belongs to.
     worker: str
     host: str
     pid: int

@@ -1,6 +1,6 @@
 """Runs of slots that have died: handed back by whoever lives.
 
-A slot's supervisor does so at once, as long as it lives itself; other workers and clients do when the slot's lease has
+A slot's worker does so at once, as long as it lives itself; other workers and clients do when the slot's lease has
 ended. So a session whose client is away needs nobody but workers.
 """
 

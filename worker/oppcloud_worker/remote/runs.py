@@ -1,7 +1,7 @@
 """The runs of sessions in Redis: queued as RQ jobs, settled exactly once.
 
 Both ends use this module: the client queues runs, slots settle them, and whoever finds that a slot has died (its
-supervisor at once, others when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
+worker at once, others when its lease ends) settles them in its place. RQ carries the jobs; what it thinks of
 their state is never asked, and which one comes next is not its choice (see `pending`). The outcome under our own key
 is the truth: the first one written stays.
 """

@@ -1,12 +1,12 @@
 """One slot of a worker: a process that takes one run after the other from the queue.
 
-Started by the supervisor (`oppcloud_worker.supervisor`) as `python -m oppcloud_worker.remote.slot`, with its settings
-as one line of JSON on standard input. That input then stays open: when it closes, the supervisor is gone, and the
-slot goes, too. On standard output the slot tells the supervisor what it does, one JSON object per line, so that the
-supervisor can hand its run back should it be killed.
+Started by its worker (`oppcloud_worker.remote.pool`) as `python -m oppcloud_worker.remote.slot`, with its settings
+as one line of JSON on standard input. That input then stays open: when it closes, the worker is gone, and the slot
+goes, too. On standard output the slot tells the worker what it does, one JSON object per line, so that the worker can
+hand its run back should it be killed.
 
-The slot is an RQ worker that runs its jobs in its own process: what runs long is the simulation, and that is a process
-tree of its own under a guardian already. Which job it runs next, `pending` says, not RQ.
+To RQ, the slot is a worker (`rq_worker`) that runs its jobs in its own process: what runs long is the simulation, and
+that is a process tree of its own under a guardian already. Which job it runs next, `pending` says, not RQ.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import redis
 from rq.exceptions import NoSuchJobError, StopRequested
-from rq.executions import Execution
-from rq.job import Job, JobStatus
-from rq.utils import now, utcformat
-from rq.worker import SimpleWorker, WorkerStatus
+from rq.worker import WorkerStatus
 
 from oppcloud_worker import health, machine
 from oppcloud_worker import job as job_function
@@ -50,15 +47,16 @@ from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect, told
 from .reporter import Reporter
 from .results import store_results
+from .rq_worker import RunWorker
 from .stores import content_store, result_limits, result_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from redis.client import Pipeline
+    from rq.executions import Execution
+    from rq.job import Job
     from rq.queue import Queue
-    from rq.registry import StartedJobRegistry
 
     from oppcloud_worker.store import Store
     from oppcloud_worker.ticket import Ticket
@@ -82,47 +80,9 @@ _NO_ROOM = 1.0
 #: Seconds between two tries when Redis is away for longer than the connection bridges.
 _AWAY = 1.0
 
-#: Seconds to wait for a job before the heartbeat of RQ is renewed, and seconds that it is valid beyond that.
-_RQ_WORKER_TTL = 60
 
-
-class ForbiddenJobError(Exception):
-    """Somebody queued what is no run of ours."""
-
-
-class RunJob(Job):
-    """An RQ job that can be nothing but a run: whatever lies in Redis, no other function is imported or called."""
-
-    @property
-    def func(self) -> Callable[[object], dict[str, object]]:
-        """The one job function."""
-        if self.func_name != runs.JOB_FUNCTION or self.instance is not None:
-            raise ForbiddenJobError(f"this worker runs {runs.JOB_FUNCTION} only, not {self.func_name!r:.100}")
-        if len(self.args) != 1 or self.kwargs:
-            raise ForbiddenJobError(f"{runs.JOB_FUNCTION} takes one ticket")
-        return job_function.run
-
-    @property
-    def success_callback(self) -> None:
-        """None: callbacks would be functions of somebody else's choice."""
-
-    @property
-    def failure_callback(self) -> None:
-        """None, as above."""
-
-    @property
-    def stopped_callback(self) -> None:
-        """None, as above."""
-
-    def send_webhooks(self, status: object, *, exc_string: str | None = None) -> None:
-        """Send nothing: the address would be of somebody else's choice."""
-
-
-class Slot(SimpleWorker):
+class Slot(RunWorker):
     """The RQ worker, and the host of the runs."""
-
-    job_class = RunJob
-    log_result_lifespan = False
 
     def __init__(
         self,
@@ -131,15 +91,7 @@ class Slot(SimpleWorker):
         side: redis.Redis,
         tell: Callable[[dict[str, object]], None],
     ) -> None:
-        super().__init__(
-            [runs.rq_queue(connection, settings.queue)],
-            name=settings.name,
-            connection=connection,
-            serializer="json",
-            job_class=RunJob,
-            worker_ttl=_RQ_WORKER_TTL,
-            log_job_description=False,
-        )
+        super().__init__(settings.queue, name=settings.name, connection=connection)
         self.scratch = Path(settings.scratch)
         self.bounds = settings.bounds
         self.image, self.system, self.omnetpp = settings.image, settings.system, settings.omnetpp
@@ -161,8 +113,6 @@ class Slot(SimpleWorker):
         self._tell = tell
         self._cache = Cache(Path(settings.cache), settings.cache_limit)
         self._served = ServedTickets(Path(settings.cache) / "served")
-        #: When RQ last heard of this worker (monotonic).
-        self._last_beat = 0.0
         #: The run that is under way.
         self._ticket: Ticket | None = None
         #: For the other threads, so that they disturb nothing.
@@ -205,7 +155,7 @@ class Slot(SimpleWorker):
         return content_store(ticket.store, self.connection)
 
     def begin(self, ticket: Ticket) -> bool:
-        """Note the run, here, at the supervisor and in its session."""
+        """Note the run, here, at the worker and in its session."""
         self.stop, self._unwanted = Stop(), 0
         self._ticket = ticket
         self._tell({"ticket": ticket.to_json()})
@@ -318,61 +268,6 @@ class Slot(SimpleWorker):
             # Withdrawn, or lost by Redis: whoever wants it will miss it.
             return None
 
-    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Renew what RQ knows of this worker; not five times per job, as RQ would, but after some seconds."""
-        now = time.monotonic()
-        if pipeline is not None or now - self._last_beat > keys.RENEW:
-            self._last_beat = now
-            super().heartbeat(timeout, pipeline)
-
-    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """Tell RQ's tools the state when it has changed."""
-        if pipeline is not None or state != self.get_state():
-            super().set_state(state, pipeline)
-
-    def prepare_execution(self, job: Job) -> Execution:
-        """Tell RQ's tools that the job runs, but not in RQ's list of what this worker runs.
-
-        rq-dashboard 0.9 takes the jobs that it finds there for pickled, and shows no worker at all while one is JSON.
-        """
-        pipeline = self.connection.pipeline()
-        execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline=pipeline)
-        self.executions[execution.id] = execution
-        self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
-        pipeline.execute()
-        return execution
-
-    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002  # RQ's signature
-        """Note when the job ended; RQ hears of it together with the rest."""
-        job.ended_at = now()
-
-    def handle_job_success(
-        self,
-        job: Job,
-        queue: Queue,  # noqa: ARG002  # RQ's signature
-        started_job_registry: StartedJobRegistry,  # noqa: ARG002
-        execution: Execution,
-    ) -> None:
-        """Tell RQ's tools that the job is done, in one round trip.
-
-        RQ itself would look for dependents, repetitions and a result to store; a run has none of these.
-        """
-        pipeline = self.connection.pipeline()
-        self.increment_successful_job_count(pipeline)
-        job.set_status(JobStatus.FINISHED, pipeline=pipeline)
-        if job.ended_at is not None:
-            pipeline.hset(job.key, "ended_at", utcformat(job.ended_at))
-        job.finished_job_registry.add(job, keys.RESULT_FILES, pipeline)
-        job.cleanup(keys.RESULT_FILES, pipeline=pipeline, remove_from_queue=False)
-        self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-        pipeline.execute()
-
-    def unsubscribe(self) -> None:
-        """Leave the thread that listens for commands as it is: it would be waited for in vain, and ends with us."""
-
-    def procline(self, message: str) -> None:
-        """Leave the name of the process alone."""
-
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:  # noqa: ARG002  # RQ's signature
         """Stop the simulation: the session no longer wants it. RQ calls this in its own thread."""
         self.stop.set()
@@ -405,10 +300,6 @@ class Slot(SimpleWorker):
         if self._ending:
             raise StopRequested
         return bool(super().should_run_maintenance_tasks)
-
-    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002  # RQ's signature
-        """Return how long RQ may take the job to be running without hearing of it."""
-        return _RQ_WORKER_TTL
 
     def _announce(self) -> bool:
         """Renew all leases; return whether the session of the current run still wants its outcome."""
@@ -451,8 +342,8 @@ def _read_line() -> bytes:
     return line
 
 
-def _watch_supervisor() -> None:
-    """End the slot when the supervisor is gone (in a thread of its own)."""
+def _watch_worker() -> None:
+    """End the slot when its worker is gone (in a thread of its own)."""
     # Not through sys.stdin, whose lock would be in the way when the interpreter ends.
     while os.read(0, 4096):
         pass
@@ -460,7 +351,7 @@ def _watch_supervisor() -> None:
 
 
 def _teller() -> Callable[[dict[str, object]], None]:
-    """Return the function that tells the supervisor; standard output then belongs to it alone."""
+    """Return the function that tells the worker; standard output then belongs to it alone."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
@@ -489,7 +380,7 @@ def main() -> NoReturn:
         tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {told(error)}"})
         sys.exit(1)
     job_function.serve(slot)
-    threading.Thread(target=_watch_supervisor, daemon=True, name="supervisor").start()
+    threading.Thread(target=_watch_worker, daemon=True, name="worker").start()
     slot.work(logging_level="WARNING")
     sys.exit(0)
 

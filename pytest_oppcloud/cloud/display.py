@@ -47,7 +47,8 @@ def choose_shape(config: pytest.Config, wish: str, environment: Mapping[str, str
     if reporter is None or wish == "off":
         return Shape.OFF
     # A reporter of somebody else's may well move the cursor itself.
-    terminal = type(reporter) is pytest.TerminalReporter and reporter.isatty()
+    # pytest 8.0 has no public name for its own reporter.
+    terminal = type(reporter).__module__ == "_pytest.terminal" and reporter.isatty()
     if wish == "live" and terminal and _moves(environment):
         return Shape.LIVE
     if wish in {"live", "lines"}:

@@ -19,7 +19,7 @@ from .picture import heartbeat, picture
 from .screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from .progress import Board
     from .settings import CloudSettings
@@ -47,8 +47,9 @@ def choose_shape(config: pytest.Config, wish: str, environment: Mapping[str, str
     if reporter is None or wish == "off":
         return Shape.OFF
     # A reporter of somebody else's may well move the cursor itself.
-    # pytest 8.0 has no public name for its own reporter.
-    terminal = type(reporter).__module__ == "_pytest.terminal" and reporter.isatty()
+    # pytest 8.0 has no public name for its own reporter, and a property where others have a method.
+    isatty: bool | Callable[[], bool] = reporter.isatty
+    terminal = type(reporter).__module__ == "_pytest.terminal" and (isatty() if callable(isatty) else isatty)
     if wish == "live" and terminal and _moves(environment):
         return Shape.LIVE
     if wish in {"live", "lines"}:

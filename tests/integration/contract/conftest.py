@@ -6,22 +6,28 @@ properties, exit code. `make contract` adds interpreters with other versions of 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from oppcloud_worker.signing import ClusterKey
+
+from pytest_oppcloud.cloud.embedded import find_server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PROGRAM = Path(__file__).parents[1] / "plugin" / "tiny_model.py"
 #: Where `make install` puts the plugins of others that only these tests load.
@@ -220,6 +226,8 @@ class Mode:
     name: str
     options: tuple[str, ...] = ()
     python: str = sys.executable
+    #: Whether one session submits and leaves, and another one comes back for the outcomes.
+    attaches: bool = False
 
     @property
     def distributes(self) -> bool:
@@ -233,6 +241,7 @@ OWN_MODES = (
     Mode(name="xdist", options=("-n", "2")),
     Mode(name="cloud", options=("--oppcloud", "--oppcloud-workers=2")),
     Mode(name="cloud, xdist", options=("--oppcloud", "--oppcloud-workers=2", "-n", "2")),
+    Mode(name="attached", attaches=True),
 )
 
 
@@ -249,7 +258,7 @@ def modes() -> list[Mode]:
         Mode(name=f"{mode.name}, {Path(python).parents[1].name}", options=mode.options, python=python)
         for python in PYTHONS
         for mode in (PLAIN, *OWN_MODES)
-        if "blocked" not in mode.name
+        if mode.name != "blocked" and not mode.attaches
     ]
     return [*OWN_MODES, *others]
 
@@ -290,9 +299,10 @@ _MOVING = (
 class Contract:
     """The project, and pytest in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, queue: Callable[[], dict[str, str]] = dict) -> None:
+        """Take the folder, and who tells the variables of a queue that others serve."""
         self.folder = folder
-        self._sessions = 0
+        self._queue = queue
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -306,13 +316,32 @@ class Contract:
         (self.folder / "been there").unlink(missing_ok=True)
 
     def run(self, mode: Mode, *arguments: str, plugins: Sequence[str] = ()) -> Seen:
-        """Run pytest once, with these of the plugins of others."""
-        for name in ("simulated", "fixtures", "seen.json", "junit.xml"):
+        """Run pytest once, with these of the plugins of others; twice where it leaves and attaches."""
+        if not mode.attaches:
+            return self._run(mode, arguments, plugins, {})
+        queue = self._queue()
+        left = self._run(mode, (*arguments, "--oppcloud-detach"), plugins, queue)
+        assert not left.verdicts
+        found = re.search(r"--oppcloud-attach (\w+)", left.output)
+        assert found is not None, left.output
+        return self._run(mode, (*arguments, "--oppcloud-attach", found[1]), plugins, queue, goes_on=True)
+
+    def _run(
+        self,
+        mode: Mode,
+        arguments: Sequence[str],
+        plugins: Sequence[str],
+        variables: dict[str, str],
+        *,
+        goes_on: bool = False,
+    ) -> Seen:
+        for name in ("simulated", "fixtures", "seen.json", "junit.xml")[goes_on:]:
             (self.folder / name).unlink(missing_ok=True)
         foreign = ("OPPCLOUD_", "PYTEST_", "AWS_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         # With it, pytest prints and reports in another way.
         environment.pop("CI", None)
+        environment |= variables
         if plugins and mode.python == sys.executable:
             assert PLUGINS.is_dir(), f"{PLUGINS} is missing: make install"
             environment["PYTHONPATH"] = str(PLUGINS)
@@ -389,11 +418,38 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return contract.folder
 
 
+@pytest.fixture(scope="session")
+def queue() -> Iterator[Callable[[], dict[str, str]]]:
+    """Return who tells the variables of a queue with a worker; both are started when they are first asked for."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def started() -> dict[str, str]:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opp-test-", dir="/tmp")))
+            server = subprocess.Popen(
+                [find_server().path, "--port", "0", "--unixsocket", f"{folder}/s", "--save", "", "--dir", str(folder)],
+                stdout=subprocess.DEVNULL,
+            )
+            stack.callback(server.wait)
+            stack.callback(server.terminate)
+            variables = {"OPPCLOUD_REDIS_URL": f"unix://{folder}/s", "OPPCLOUD_KEY": ClusterKey.generate().to_text()}
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "oppcloud_worker", "-n", "2", "--cache", f"{folder}/cache"],
+                env={**os.environ, **variables},
+                stderr=subprocess.DEVNULL,
+            )
+            stack.callback(worker.wait)
+            stack.callback(worker.terminate)
+            return variables
+
+        yield started
+
+
 @pytest.fixture
-def contract(recorded: Path, tmp_path: Path) -> Contract:
+def contract(recorded: Path, queue: Callable[[], dict[str, str]], tmp_path: Path) -> Contract:
     """Return the project, whose simulations differ from their baselines where their names say so."""
     shutil.copytree(recorded, tmp_path / "p", ignore=shutil.ignore_patterns(".*", "been there"))
-    found = Contract(tmp_path / "p")
+    found = Contract(tmp_path / "p", queue)
     found.write("omnetpp.ini", INI.replace("{folder}", str(found.folder)).replace("Tiny.value = 4", "Tiny.value = 5"))
     found.write("test_ordinary.py", TESTS)
     return found

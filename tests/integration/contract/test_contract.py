@@ -85,7 +85,7 @@ def test_stopping_early(contract: Contract, plain: Mode, modes: list[Mode], opti
     stopped = contract.run(plain, option, *chosen)
     assert stopped.exit_code == pytest.ExitCode.TESTS_FAILED
     for mode in modes:
-        if mode.distributes and option != "-x":
+        if mode.attaches or (mode.distributes and option != "-x"):
             continue
         seen = contract.run(mode, option, *chosen)
         # Which items ran depends on when simulations end, what became of them does not.
@@ -112,7 +112,7 @@ def test_one_step_after_the_other(contract: Contract, plain: Mode, modes: list[M
     bad, missing = "omnetpp.ini::Bad::#0", "omnetpp.ini::Missing::#0"
     assert [missing in seen.verdicts for seen in expected] == [False, True]
     assert [seen.verdicts[bad] for seen in expected] == [["call failed"], ["call passed"]]
-    for mode in (mode for mode in modes if not mode.distributes):
+    for mode in (mode for mode in modes if not (mode.distributes or mode.attaches)):
         contract.fresh()
         contract.write("omnetpp.ini", ini)
         contract.run(mode, *chosen).agrees_with(expected[0])
@@ -148,7 +148,7 @@ def test_a_limit_of_pytest_timeout_is_one_of_the_simulation(contract: Contract, 
     assert expected.verdicts["omnetpp.ini::Crash::#0"] == ["call failed"]
     assert "timeout: " in expected.output
     assert "\nagain, alone: pytest -p no:oppcloud 'omnetpp.ini::Crash::#0' --timeout=2\n" in expected.output
-    for mode in (mode for mode in modes if not mode.distributes):
+    for mode in (mode for mode in modes if not (mode.distributes or mode.attaches)):
         contract.run(mode, *options, plugins=("timeout",)).agrees_with(expected)
 
 

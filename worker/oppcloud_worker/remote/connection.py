@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -56,6 +57,27 @@ def _client(url: str, retries: int, name: str | None, options: dict[str, object]
         client_name=name,
         **options,
     )
+
+
+def reach(url: str, seconds: float) -> None:
+    """Wait until the server at `url` answers, so many seconds at most; raise the redis error that it ends with.
+
+    A password that it refuses shows at once: redis-py would try it again like a lost connection, in two loops at that.
+    """
+    client = connect(url, retries=0)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            client.ping()
+        except redis.AuthenticationError:  # noqa: PERF203  # the next time may be better
+            raise
+        except LOST:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_FIRST_PAUSE)
+        else:
+            client.close()
+            return
 
 
 def told(error: Exception) -> str:

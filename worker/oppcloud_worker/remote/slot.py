@@ -44,7 +44,7 @@ from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
-from .connection import LOST, connect, told
+from .connection import LOST, connect, reach, told
 from .reporter import Reporter
 from .results import store_results
 from .rq_worker import RunWorker
@@ -65,8 +65,8 @@ _log = logging.getLogger("oppcloud_worker")
 
 #: How often a command is tried again when Redis is away: more than a minute.
 _RETRIES = 45
-#: The same for the first contact: some five seconds.
-_FIRST_RETRIES = 7
+#: Seconds for the first contact.
+_FIRST_CONTACT = 5.0
 
 #: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
 #: renews it as soon as it is awake.
@@ -373,7 +373,7 @@ def main() -> NoReturn:
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(settings.cache) / "pycache"))
     try:
         # A wrong address should show soon, a Redis that goes away later may come back.
-        connect(settings.url, retries=_FIRST_RETRIES).ping()
+        reach(settings.url, _FIRST_CONTACT)
         connection = connect(settings.url, retries=_RETRIES, name=settings.name)
         slot = Slot(settings, connection, connect(settings.url), tell)
     except (*LOST, redis.RedisError, ValueError) as error:

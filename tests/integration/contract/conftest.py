@@ -284,9 +284,13 @@ class Seen:
     def agrees_with(self, other: Seen) -> None:
         """Fail unless both sessions gave the same; the message holds what pytest printed."""
         assert self.verdicts == other.verdicts, self.output
-        different = sorted(set(self.junit) ^ set(other.junit))
-        assert self.junit == other.junit, "\n\n".join([self.output, *different])
-        assert self.python != other.python or self.counts == other.counts, self.output
+        mine, theirs = set(self.junit), set(other.junit)
+        difference = "\n\n".join([self.output, *sorted(mine ^ theirs)])
+        if self.python == other.python:
+            assert (self.junit, self.counts) == (other.junit, other.counts), difference
+        else:
+            # Whether the first try of an item that was run again is a case of its own depends on the versions.
+            assert mine <= theirs or mine >= theirs, difference
         assert self.simulated == other.simulated, self.output
         assert self.exit_code == other.exit_code, self.output
 

@@ -145,6 +145,8 @@ class Sender:
 
     def provide_programs(self) -> None:
         """Go on with what held runs wait for."""
+        # First, or what is released here at once would be taken for a run that was never held, and be queued twice.
+        self._decide()
         if self._leads is None or not self._builds.is_due():
             return
         with self._lease_kept():

@@ -23,7 +23,7 @@ demo: $(VENV)/.installed  ## run the example simulations through a real queue an
 	$(BIN)/python -m pytest --oppcloud example_sims
 
 test: $(VENV)/.installed lint  ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(VENV)/.installed  ## the tests that need no process and no queue
 	$(BIN)/python -m pytest tests/unit

@@ -133,7 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser()
     options = command.parse_args(arguments)
     close_to_others()
-    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO)
+    # Whoever started it for its own lifetime needs to hear of trouble only.
+    level = logging.WARNING if options.until_stdin_closes else logging.INFO
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=level)
     try:
         if options.url and has_password(options.url):
             command.error(f"a password in --url can be read by everybody on this machine: set {URL_VARIABLE} instead")

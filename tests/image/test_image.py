@@ -43,9 +43,10 @@ def test_without_a_queue_it_says_what_is_missing(fresh: Containers, image: str) 
 
 
 def test_layers_are_small(fresh: Containers, image: str, plain_base: str) -> None:
+    # boto3, for the store in S3, takes 25 of them.
     sizes = [int(fresh.inspect(name, "{{.Size}}")) for name in (image, plain_base)]
 
-    assert sizes[0] - sizes[1] < 80e6
+    assert sizes[0] - sizes[1] < 90e6
 
 
 def test_nothing_unneeded_is_in_it(fresh: Containers, image: str) -> None:

@@ -62,6 +62,8 @@ class Processes:
     """The processes that a test started, directly or not."""
 
     mark: str
+    #: Children that pytest had before, such as a server for the whole session: none of the test's.
+    others: frozenset[int] = frozenset()
 
     def running(self, word: str = "") -> dict[int, str]:
         """Return pid and command of those that run and have `word` in their command line."""
@@ -75,14 +77,15 @@ class Processes:
             env={"PATH": os.defpath},
         ).stdout
         found: dict[int, str] = {}
-        ours = {os.getpid()}
+        me = os.getpid()
+        ours = {me}
         # A parent may have a higher number than its child, so those whom it hides are looked for twice.
         for line in output.splitlines() * 2:
             pid, parent, stat, command = line.split(None, 3)
             marked = f"{MARK}={self.mark}" in command
             # Workers let nobody see their environment: they are known by whom they descend from.
             hidden = int(parent) in ours and " PATH=" not in command
-            if (marked or hidden) and int(pid) != os.getpid() and not stat.startswith("Z"):
+            if (marked or hidden) and int(pid) not in {me, *self.others} and not stat.startswith("Z"):
                 ours.add(int(pid))
                 own = command.partition(" ")[0] + command.partition(" ")[2].partition(f"{MARK}=")[0]
                 if word in own:
@@ -104,7 +107,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(MARK, mark)
-    found = Processes(mark=mark)
+    found = Processes(mark=mark, others=frozenset(Processes(mark=mark).running()))
     yield found
     left = found.running()
     for pid in left:

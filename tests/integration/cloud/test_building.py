@@ -207,6 +207,8 @@ def test_a_builder_that_is_killed_is_replaced(
     workers.start()
     requests = model.submit(client, 3)
     wait_for(lambda: model.builds == 1, 30, "the build begins")
+    # What begins and ends between two looks is told as built, or as lost, only.
+    wait_for(lambda: "building sim on " in told(client), 30, "people are told")
     (slot,) = processes.running("oppcloud_worker.remote.slot")
     os.kill(slot, signal.SIGKILL)
     wait_for(lambda: model.builds == 2, 30, "the build begins again")
@@ -215,7 +217,6 @@ def test_a_builder_that_is_killed_is_replaced(
 
     assert said(outcomes) == {"hello\n"}
     assert {outcome.attempt for outcome in outcomes} == {1}
-    assert "building sim on " in told(client)
     assert "build of sim: attempt 2 after worker lost" in told(client)
 
 

@@ -339,7 +339,8 @@ def _add_cloud_options(group: pytest.OptionGroup) -> None:
         "--oppcloud-detach",
         action="store_true",
         default=False,
-        help="Send the simulations to the queue at OPPCLOUD_REDIS_URL and leave; --oppcloud-attach judges them",
+        help="Send the simulations to the queue at OPPCLOUD_REDIS_URL, or of --oppcloud-stack, and leave\n"
+        "--oppcloud-attach judges them",
     )
     group.addoption(
         "--oppcloud-attach",

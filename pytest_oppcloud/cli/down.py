@@ -34,11 +34,15 @@ def _down(options: argparse.Namespace) -> int:
     for thing in left:
         amazon.say(f"  {thing}")
     stack = aws.stacks.describe(names.stack(name))
-    leases = teardown.running(aws, stack, clock.now()) if stack is not None else ()
+    leases, detached = teardown.wanted(aws, stack, clock.now()) if stack is not None else ((), ())
+    for lease in detached:
+        amazon.say(f"  what came out of the session {status.left_line(lease, name)}")
     if leases and not options.force:
-        holders = ", ".join(f"{lease.holder} until {status.moment(lease.until)}" for lease in leases)
+        holders = ", ".join(map(status.lease_line, leases))
         print(f"oppcloud down: a campaign is running ({holders}); --force removes it all the same", file=sys.stderr)
         return amazon.REFUSED
+    for lease in leases:
+        amazon.say(f"  what is running: {status.lease_line(lease)}")
     if not amazon.agreed(options, "Go ahead?"):
         return amazon.REFUSED
     teardown.remove(aws, name, clock, amazon.say)

@@ -30,11 +30,16 @@ def _ps(options: argparse.Namespace) -> int:
         amazon.say(f"nothing of ours is there in {aws.region}")
     for name in clusters:
         stack = stacks.get(name)
-        held = ""
+        held, lines = "", []
         if stack is not None and stack.usable:
-            holders = lease.holding(control.leases(aws, from_stack(stack, aws.region)), now)
+            leases = control.leases(aws, from_stack(stack, aws.region))
+            holders = lease.holding(leases, now)
             held = f", leased by {', '.join(one.holder for one in holders)}" if holders else ", not leased"
+            lines = [status.lease_line(one) for one in holders if one.detached_until]
+            lines += [status.left_line(one, name) for one in lease.waiting(leases, now)]
         amazon.say(f"{name}: {stack.status if stack else 'no stack; `oppcloud reap` ends what is left'}{held}")
+        for line in lines:
+            amazon.say(f"  {line}")
         for one in instances:
             if one.cluster == name:
                 amazon.say(f"  {status.instance_line(one, now)}  {one.name}")

@@ -1,4 +1,4 @@
-"""`oppcloud sessions`, `oppcloud cancel ID`, `oppcloud results ID`: what was left at a shared queue.
+"""`oppcloud sessions`, `oppcloud cancel ID`, `oppcloud results ID`: what was left at a shared queue, or in a cluster.
 
 Only reads the command line and prints; what is done is in `pytest_oppcloud.queues`.
 """
@@ -6,45 +6,55 @@ Only reads the command line and prints; what is done is in `pytest_oppcloud.queu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oppcloud_worker.remote.connection import connect
+from oppcloud_worker.settings import URL_VARIABLE
+
+from pytest_oppcloud.cloud.stack.names import NAME_VARIABLE
 from pytest_oppcloud.errors import OppcloudError
-from pytest_oppcloud.queues.sessions import cancel, fetch_results, overviews, shared_queue
+from pytest_oppcloud.queues.sessions import SharedQueue, cancel, fetch_results, overviews, shared_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from oppcloud_worker.remote.sessions import SessionRecord
 
     from pytest_oppcloud.queues.sessions import Overview
 
-_WHERE = "The queue is the one that OPPCLOUD_REDIS_URL names, with the key of OPPCLOUD_KEY_FILE, as for pytest."
+_WHERE = (
+    "The queue is the one that OPPCLOUD_REDIS_URL names, with the key of OPPCLOUD_KEY_FILE, or that of a cluster in "
+    "Amazon's cloud (--stack, OPPCLOUD_STACK), as for pytest. A cluster's queue is started if it is stopped."
+)
 #: Runs that are named one by one.
 _NAMED = 20
 
 
 def sessions_command(given: Sequence[str]) -> int:
     """Print the sessions that there are; return the exit code."""
-    _parser("sessions", "List the sessions of a shared queue, and how far they are.").parse_args(given)
-    return _guarded("sessions", _print_sessions)
+    options = _parser("sessions", "List the sessions of a shared queue, and how far they are.").parse_args(given)
+    return _guarded("sessions", options, lambda place: _print_sessions(place.queue))
 
 
 def cancel_command(given: Sequence[str]) -> int:
     """Stop a session; return the exit code."""
     parser = _parser("cancel", "Stop the runs of a session and remove all of it, results included.")
     parser.add_argument("id", metavar="ID", help="id of the session")
-    session: str = parser.parse_args(given).id
+    options = parser.parse_args(given)
 
-    def act() -> int:
-        record = cancel(shared_queue(os.environ), session)
+    def act(place: _Place) -> int:
+        record = cancel(place.queue, options.id)
+        place.forget(record.id)
         print(f"cancelled session {record.id} of {record.who}: {record.command}")
         return 0
 
-    return _guarded("cancel", act)
+    return _guarded("cancel", options, act)
 
 
 def results_command(given: Sequence[str]) -> int:
@@ -58,23 +68,60 @@ def results_command(given: Sequence[str]) -> int:
         help="folder for them: the files of the model in a/b come to DIR/a/b/results (default: results-ID)",
     )
     options = parser.parse_args(given)
-    return _guarded("results", lambda: _fetch(options.id, options.to or Path(f"results-{options.id}")))
+    folder = options.to or Path(f"results-{options.id}")
+    return _guarded("results", options, lambda place: _fetch(place.queue, options.id, folder))
 
 
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"oppcloud {name}", description=description, epilog=_WHERE)
+    parser = argparse.ArgumentParser(prog=f"oppcloud {name}", description=description, epilog=_WHERE)
+    parser.add_argument("--stack", metavar="NAME", help="the cluster in Amazon's cloud whose queue is meant")
+    parser.add_argument("--region", help="where that is (default: the region that is set up)")
+    return parser
 
 
-def _guarded(name: str, act: Callable[[], int]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """The queue that is meant."""
+
+    queue: SharedQueue
+    #: Has the cluster, if it is one's, give a session nothing any more.
+    forget: Callable[[str], None] = field(default=lambda session: None)  # noqa: ARG005  # there is nothing to give
+
+
+def _guarded(name: str, options: argparse.Namespace, act: Callable[[_Place], int]) -> int:
     try:
-        return act()
+        with _opened(options) as place:
+            return act(place)
     except OppcloudError as error:
         print(f"oppcloud {name}: {error}", file=sys.stderr)
         return 1
 
 
-def _print_sessions() -> int:
-    found = overviews(shared_queue(os.environ))
+@contextlib.contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[_Place]:
+    """Give the queue that is meant; one of a cluster is started, and kept open meanwhile."""
+    there = URL_VARIABLE in os.environ
+    stack = options.stack or ("" if there else os.environ.get(NAME_VARIABLE, ""))
+    if not stack:
+        yield _Place(queue=shared_queue(os.environ))
+        return
+    # Here and not above: without a cluster there is no use for all that it needs.
+    from pytest_oppcloud.cloud.rented import RentedQueue, Wish  # noqa: PLC0415
+
+    rented = RentedQueue(
+        Wish(name=stack, region=options.region or ""), notify=lambda text: print(text, file=sys.stderr, flush=True)
+    )
+    try:
+        rented.stay()
+        queue = SharedQueue(connection=connect(rented.url), key=rented.key, url=rented.url)
+        yield _Place(queue=queue, forget=rented.forget)
+        queue.connection.close()
+    finally:
+        rented.close()
+
+
+def _print_sessions(queue: SharedQueue) -> int:
+    found = overviews(queue)
     if not found:
         print("no sessions")
         return 0
@@ -118,8 +165,8 @@ def _date(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
-def _fetch(session: str, folder: Path) -> int:
-    fetched = fetch_results(shared_queue(os.environ), session, folder)
+def _fetch(queue: SharedQueue, session: str, folder: Path) -> int:
+    fetched = fetch_results(queue, session, folder)
     print(f"{_runs(fetched.runs)} in {folder}" + (f", {fetched.unfinished} unfinished" if fetched.unfinished else ""))
     for name, why in fetched.lacking[:_NAMED]:
         print(f"not all of {name}: {why}", file=sys.stderr)

@@ -137,8 +137,11 @@ def new_record(config: pytest.Config, settings: CloudSettings, session: str) -> 
     )
 
 
-def attach_command(arguments: Sequence[str], session: str) -> str:
-    """Return the command that judges a session that was started, or attached to, with `arguments`."""
+def attach_command(arguments: Sequence[str], session: str, stack: str = "") -> str:
+    """Return the command that judges a session that was started, or attached to, with `arguments`.
+
+    `stack` is the cluster that it runs in, which may be named in another way than by them.
+    """
     words = ["pytest", "--oppcloud-attach", session]
     rest = list(map(str, reversed(arguments)))
     while rest:
@@ -147,7 +150,19 @@ def attach_command(arguments: Sequence[str], session: str) -> str:
             rest.pop()
         elif word != "--oppcloud-detach" and not word.startswith(("--oppcloud-attach=", "--oppcloud-deadline=")):
             words.append(word)
+    named = any(word.partition("=")[0] == "--oppcloud-stack" for word in words)
+    if stack and not named:
+        # The environment named it, which may be another one then.
+        words[3:3] = ["--oppcloud-stack", stack]
     return shlex.join(words)
+
+
+def where_of(settings: CloudSettings) -> str:
+    """Return the options by which the command `oppcloud` finds the queue of a session; none if the environment does."""
+    if not settings.stack:
+        return ""
+    region = ["--region", settings.region] if settings.region else []
+    return f" {shlex.join(['--stack', settings.stack, *region])}"
 
 
 def _some(names: list[str]) -> str:

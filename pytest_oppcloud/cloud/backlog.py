@@ -35,8 +35,8 @@ class Backlog:
         if not (self._asked and campaign.owner):
             return
         taken = pending.taken(connection, address.queue)
-        if not campaign.flights:
-            # Those of other processes of the session, as xdist has them.
+        if not campaign.flights or self._goes_on:
+            # Those of other processes of the session, as xdist has them, and those of before.
             self._waiting = len(pending.waiting(connection, address.queue, address.session))
             self._unfinished = self._waiting + sum(job.startswith(f"{address.session}-") for job in taken)
         slots = presence.present(connection, address.queue)
@@ -47,8 +47,9 @@ class Backlog:
         """Return what is left to be done; `expected` runs if none was ordered yet."""
         self._asked = True
         ordered = self._sender.not_taken_up
-        if ordered is None:
-            runs, waiting = (expected, None) if expected else (self._unfinished, self._waiting)
+        if ordered is None or self._goes_on:
+            known = self._goes_on or not expected
+            runs, waiting = (self._unfinished, self._waiting) if known else (expected, None)
             return Demand(runs=runs, seconds=self._usual(runs), waiting=waiting, idle=self._idle)
         flights = list(self._campaign.flights.values())
         lengths = [flight.ticket.expected for flight in flights]
@@ -60,6 +61,12 @@ class Backlog:
             waiting=ordered + sum(not flight.slot for flight in flights),
             idle=self._idle,
         )
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a session of before is gone on with, and it is not known yet which of its runs are done."""
+        sender = self._sender
+        return self._campaign.address.submitted is not None and (sender.not_taken_up is None or not sender.all_sent)
 
     def _usual(self, runs: int) -> float | None:
         """Return the seconds that so many runs take if they are like those before them."""

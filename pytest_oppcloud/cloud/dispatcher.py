@@ -78,6 +78,8 @@ class Dispatcher(threading.Thread):
         #: Whether the session is to be left to its workers, and whether it was.
         self._leaving = False
         self.left = False
+        #: How many of its runs had no outcome when it was left.
+        self.unfinished = 0
 
     @property
     def arrivals(self) -> queue.SimpleQueue[Start | Arrival | Notice]:
@@ -248,6 +250,7 @@ class Dispatcher(threading.Thread):
             if hold is not None and self._is_to_be_left(hold):
                 hold.leave()
                 self.left = True
+                self.unfinished = hold.unfinished()
                 return
         except redis.RedisError as error:
             self._campaign.notify(f"oppcloud: the session could not be left in order: {error}")

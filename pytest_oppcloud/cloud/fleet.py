@@ -38,6 +38,14 @@ class Demand:
         return self.runs > 0 and self.waiting == 0
 
 
+def of_runs(demand: Demand, runs: int) -> Demand:
+    """Return the demand of `runs` runs like those of `demand`, nobody being known to be at work on them."""
+    if not demand.runs:
+        return Demand(runs=runs)
+    seconds = None if demand.seconds is None else demand.seconds * runs / demand.runs
+    return Demand(runs=runs, seconds=seconds, longest=demand.longest)
+
+
 def deserved(demand: Demand, *, slots: int, maximum: int, patience: float = PATIENCE) -> int:
     """Return how many instances with so many slots each the demand deserves, at most `maximum`.
 

@@ -29,13 +29,13 @@ from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
 from pytest_oppcloud.queues.sessions import SharedQueue
 from pytest_oppcloud.session import NOTES_KEY, PROJECTS_KEY
 
-from .attaching import Attachment, attach, attach_command, join, new_record
+from .attaching import Attachment, attach, attach_command, join, new_record, where_of
 from .campaign import QueueAddress
 from .dispatcher import Dispatcher
 from .display import start_display
 from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
-from .fleet import Demand
+from .fleet import Demand, of_runs
 from .loop import run_loop
 from .planning import plan, remember
 
@@ -110,11 +110,12 @@ class CloudSession:
         return Role.CONTROLLER if self._config.pluginmanager.has_plugin("dsession") else Role.SINGLE
 
     def _description(self) -> str:
-        if self._settings.stack:
-            return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
-        if self._settings.url is not None:
+        if self._settings.stack or self._settings.url is not None:
             where = (
-                f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
+                f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
+                if self._settings.stack
+                else f"simulations run on workers of the queue {self._settings.queue!r} at "
+                f"{redacted(self._settings.url or '')}"
             )
             lines = [where, f"oppcloud: {self._settings.note}"] if self._settings.note else [where]
             if not self._settings.attach and self._settings.detach is None:
@@ -187,11 +188,12 @@ class CloudSession:
             return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
         if settings.url is not None:
             address = replace(shared, url=settings.url, key=settings.key)
-            before = self._attachment
-            record = new_record(self._config, settings, self._name) if before is None else before.record
-            return self._with_record(address, record, self._token)
+            return self._with_record(address, self._record(settings.store), self._token)
         if settings.stack:
-            return self._rent(shared)
+            rented = self._rent()
+            rented.begin(self._name, self._demand)
+            address = replace(shared, url=rented.url, key=rented.key, store=rented.store, objection=rented.objection)
+            return self._with_record(address, self._record(rented.store), self._token)
         self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
         return replace(
             shared,
@@ -206,21 +208,22 @@ class CloudSession:
         submitted = None if self._attachment is None else self._attachment.runs
         return replace(address, queue=record.queue, store=record.store, record=record, token=token, submitted=submitted)
 
-    def _rent(self, address: QueueAddress) -> QueueAddress:
-        """Wake the cluster; return where its queue is."""
+    def _record(self, store: str) -> SessionRecord:
+        """Return what people are told of the session: of before, or of this one, whose files are in `store`."""
+        if self._attachment is not None:
+            return self._attachment.record
+        return new_record(self._config, replace(self._settings, store=store), self._name)
+
+    def _rent(self) -> RentedQueue:
+        """Wake the cluster, once, and find its queue; it is not told yet what is to be done."""
         # Here and not above: sessions without a cluster have no use for all that it needs.
         from .rented import RentedQueue, Wish  # noqa: PLC0415
 
-        settings = self._settings
-        wish = Wish(name=settings.stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
-        self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
-        return replace(
-            address,
-            url=self._rented.url,
-            key=self._rented.key,
-            store=self._rented.store,
-            objection=self._rented.objection,
-        )
+        if self._rented is None:
+            settings = self._settings
+            wish = Wish(name=settings.stack, region=settings.region, max_cost=settings.max_cost)
+            self._rented = RentedQueue(wish, notify=self._notify)
+        return self._rented
 
     def _demand(self) -> Demand:
         """Return what is left to be done; asked from another thread, also before there is a dispatcher."""
@@ -232,6 +235,7 @@ class CloudSession:
         if self._ended:
             return
         self._ended = True
+        demand = self._demand()
         try:
             if self._display is not None:
                 self._display.stop()
@@ -244,7 +248,15 @@ class CloudSession:
             if self._embedded is not None:
                 self._embedded.close()
             if self._rented is not None:
-                self._rented.close()
+                self._give_back(self._rented, demand)
+
+    def _give_back(self, rented: RentedQueue, demand: Demand) -> None:
+        """Let the cluster go, or leave it what is to be done, where `demand` was what it was at the end."""
+        dispatcher = self._dispatcher
+        if dispatcher is not None and dispatcher.left and dispatcher.address.record is not None:
+            rented.leave(of_runs(demand, dispatcher.unfinished), dispatcher.address.record.deadline)
+        else:
+            rented.close()
 
     def _has_unjudged(self) -> bool:
         """Tell whether the session was detached and has runs whose outcome nobody has been told."""
@@ -263,8 +275,10 @@ class CloudSession:
                 queue = SharedQueue(connection=connect(given["url"]), key=key, url=given["url"])
                 self._attachment = join(queue, self._name)
             else:
-                url = self._settings.url or ""
-                queue = SharedQueue(connection=connect(url), key=self._settings.key, url=url)
+                url, key = self._settings.url or "", self._settings.key
+                if self._settings.stack:
+                    url, key = self._rent().url, self._rent().key
+                queue = SharedQueue(connection=connect(url), key=key, url=url)
                 self._attachment = attach(queue, self._name, self._token, self._notify)
                 # From now on its place is kept.
                 self._open()
@@ -464,7 +478,7 @@ class CloudSession:
 
     def _left_lines(self) -> list[str]:
         """Return what people need to know of a session that goes on without pytest."""
-        served = self._dispatcher is not None and bool(self._dispatcher.statistics.workers)
+        served = bool(self._settings.stack or (self._dispatcher and self._dispatcher.statistics.workers))
         missing = (
             [] if served else [f"no worker serves the queue {self._settings.queue!r} now: start one with {_WORKER}"]
         )
@@ -475,7 +489,7 @@ class CloudSession:
             f"{told} submitted as session {self._name}, none judged yet"
             if names is None
             else f"session {self._name} goes on without pytest: {told} not judged yet",
-            f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}",
-            f"stop them:   oppcloud cancel {self._name}",
+            f"judge them:  {attach_command(self._config.invocation_params.args, self._name, self._settings.stack)}",
+            f"stop them:   oppcloud cancel {self._name}{where_of(self._settings)}",
             *missing,
         ]

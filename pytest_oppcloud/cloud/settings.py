@@ -102,7 +102,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
     store = _store()
     if stack:
         _check_alone(stack, {URL_VARIABLE: url, "--oppcloud-workers": workers, STORE_VARIABLE: store or None})
-    attach, detach = _detaching(config, url)
+    attach, detach = _detaching(config, shared=url is not None or bool(stack))
     queue = config.getoption("oppcloud_queue") or DEFAULT_QUEUE
     results = config.getoption("oppcloud_results")
     return CloudSettings(
@@ -126,7 +126,7 @@ def read_settings(config: pytest.Config) -> CloudSettings:
     )
 
 
-def _detaching(config: pytest.Config, url: str | None) -> tuple[str, float | None]:
+def _detaching(config: pytest.Config, *, shared: bool) -> tuple[str, float | None]:
     """Return the session to attach to, and how long one that is detached is served; raise `pytest.UsageError`."""
     attach: str = config.getoption("oppcloud_attach") or ""
     detach = bool(config.getoption("oppcloud_detach"))
@@ -136,9 +136,10 @@ def _detaching(config: pytest.Config, url: str | None) -> tuple[str, float | Non
     option = "--oppcloud-attach" if attach else "--oppcloud-detach"
     if attach and detach:
         raise pytest.UsageError("--oppcloud-attach and --oppcloud-detach exclude each other")
-    if url is None:
+    if not shared:
         raise pytest.UsageError(
-            f"{option} needs a queue that is there without pytest: set {URL_VARIABLE} (a private one ends with pytest)"
+            f"{option} needs a queue that is there without pytest: set {URL_VARIABLE}, or name a cluster with "
+            "--oppcloud-stack (a private one ends with pytest)"
         )
     if attach:
         return attach, None

@@ -69,6 +69,12 @@ def test_the_command_that_attaches(given: list[str], command: str) -> None:
     assert attach_command(given, "ID") == command
 
 
+def test_the_command_that_attaches_names_the_cluster() -> None:
+    assert attach_command(["m"], "ID", "s") == "pytest --oppcloud-attach ID --oppcloud-stack s m"
+    for given in (["--oppcloud-stack", "s", "m"], ["--oppcloud-stack=s"]):
+        assert attach_command(["--oppcloud-detach", *given], "ID", "s").count("--oppcloud-stack") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from oppcloud_worker.settings import SIGNS_VARIABLE
 
-from pytest_oppcloud.cloud.stack import credentials, prices, template
+from pytest_oppcloud.cloud.stack import credentials, names, prices, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,6 +205,22 @@ def test_who_reads_which_secrets(who: str, folders: set[str]) -> None:
         if (found := re.search(r"parameter/oppcloud/\$\{Name\}/(\w+)/\*$", resource["Fn::Sub"]))
     }
     assert readable == folders
+
+
+def test_workers_tell_that_they_have_work_where_the_timer_looks_and_write_no_lease() -> None:
+    rights = {"WorkerRole": set[str](), "ReaperRole": set[str]()}
+    for name, statement in statements():
+        if name in rights:
+            actions = as_list(statement["Action"])
+            where = [resource.get("Fn::Sub", "bucket") for resource in as_list(statement["Resource"])]
+            rights[name] |= {f"{action} {place.rpartition('}')[2]}" for action in actions for place in where}
+            if name == "ReaperRole" and "s3:ListBucket" in actions:
+                assert statement["Condition"] == {"StringEquals": {"s3:prefix": f"{names.SIGNS}/"}}
+    assert f"s3:PutObject /{names.SIGNS}/*" in rights["WorkerRole"]
+    assert all(right.startswith("s3:") for right in rights["WorkerRole"])
+    assert not any(right.startswith(("s3:Get", "s3:Put", "ssm:Put")) for right in rights["ReaperRole"])
+    variables = {item["Name"]: item["Value"] for item in properties("Worker")["ContainerDefinitions"][0]["Environment"]}
+    assert variables[SIGNS_VARIABLE] == {"Fn::Sub": f"s3://${{Bucket}}/{names.SIGNS}?region=${{AWS::Region}}"}
 
 
 def test_secrets_come_from_the_folders_that_are_written() -> None:

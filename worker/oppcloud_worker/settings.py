@@ -13,6 +13,8 @@ from .messages import Limits  # noqa: TC001  # read at run time by wire.decode
 
 #: Where the URL of the queue comes from unless an option gives it: the password in it then stands in no command line.
 URL_VARIABLE = "OPPCLOUD_REDIS_URL"
+#: Where the workers of a cluster leave signs that sessions without a client have work, as "s3://bucket/prefix".
+SIGNS_VARIABLE = "OPPCLOUD_WORK_SIGNS"
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
@@ -44,6 +46,8 @@ class SlotSettings:
     memory: int
     #: Name of the user that simulations run as, "" for the worker's own.
     account: str = ""
+    #: Where signs of work are left for the timer of a cluster, as "s3://bucket/prefix"; "" where nobody looks.
+    work_signs: str = ""
 
 
 def available_cores() -> int:

@@ -9,7 +9,7 @@ from .errors import AwsError
 from .values import PushedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from .service import Service
 
@@ -62,6 +62,11 @@ class Storage:
         for key in ("Versions", "DeleteMarkers"):
             for item in self._s3.items("list_object_versions", key, Bucket=bucket):
                 yield {"Key": item["Key"], "VersionId": item["VersionId"]}
+
+    def dates(self, bucket: str, folder: str) -> Mapping[str, float]:
+        """Return when each object in a folder was written, by its key."""
+        found = self._s3.items("list_objects_v2", "Contents", Bucket=bucket, Prefix=f"{folder}/")
+        return {item["Key"]: item["LastModified"].timestamp() for item in found}
 
     def has_repository(self, repository: str) -> bool:
         """Tell whether there is such a repository of images."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -19,19 +20,24 @@ from .cost import Meter, Receipt
 from .lease import RENEW_AFTER, Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_oppcloud.cloud.aws import Aws
     from pytest_oppcloud.cloud.fleet import Demand
 
     from .clock import Clock
     from .cluster import Cluster
+    from .cost import Use
     from .prices import Prices
 
 #: Seconds between two steps.
 PACE = 15.0
 #: Seconds between two glances at whether there is anything to do.
 _GLANCE = 1.0
+#: Seconds between two looks of the stack's timer.
+TIMER = 300.0
+#: Seconds that a campaign must be able to pay for to be left to its workers: less would be spent on starting them.
+_WORTHWHILE = 600.0
 #: Seconds from the word to stop until nothing costs any more: the next step, the runs handed back, the machine down.
 STOPPING = 180.0
 
@@ -48,6 +54,19 @@ class State:
     spent: float
     #: Whether it must end because it would cost more than it may.
     broke: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a campaign without a client may do, and what it cost until then."""
+
+    #: Instances that it claims, as long as there is work.
+    instances: int
+    #: When they end at the latest, seconds since 1970.
+    until: float
+    #: USD that they may cost from now on, if they are there until the very end.
+    most: float
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +97,35 @@ class Campaign:
         self._claimed = 0
         self._renewed: float | None = None
         self._broke = False
+        self._since = clock.now()
+        #: When a campaign that was detached before ends at the latest, 0 for one that ends with its client.
+        self._detached_until = 0.0
+        #: Whether instances of before are kept, as it is not known yet whether anything is left for them to do.
+        self._adopting = False
 
     def begin(self) -> None:
-        """Take the lease, before anything is started, so that the timer leaves it alone."""
-        self._claim(0)
+        """Take the lease, before anything is started, so that the timer leaves it alone.
+
+        Where this campaign had one before and was left, its instances are taken over as far as they are still there.
+        """
+        aws, cluster = self._aws, self._cluster
+        before = next((one for one in control.leases(aws, cluster) if one.holder == self._terms.holder), None)
+        count = 0
+        if before is not None:
+            count = min(before.instances, aws.instances.group(cluster.group).desired)
+            self._adopting = count > 0
+            self._detached_until = before.detached_until
+            if before.since:
+                self._since = self._meter.start = before.since
+                self._meter.recall(self._earlier())
+        self._claim(count)
+
+    def _earlier(self) -> Iterator[Use]:
+        """Yield when workers ran that are gone, as far as their group remembers."""
+        aws, cluster = self._aws, self._cluster
+        activities = aws.instances.activities(cluster.group)
+        now, guess = self._clock.now(), cluster.worker_types[0]
+        yield from cost.group_uses(activities, (), now=now, guess=guess, spot=cluster.spot)
 
     def step(self, demand: Demand) -> State:
         """Look, decide, act; return how it stands. Raise `AwsError` if Amazon does not answer."""
@@ -90,6 +134,9 @@ class Campaign:
         self._meter.observe(now, instances)
         running = {one.id for one in instances if one.running and one.id != self._cluster.head}
         wanted = fleet.wanted(demand, present=self._claimed, slots=self._cluster.slots, maximum=self._maximum)
+        self._adopting = self._adopting and demand.runs == 0
+        if self._adopting:
+            wanted = self._claimed
         affordable = self._affordable(wanted)
         if affordable < wanted and affordable == 0:
             self._broke = True
@@ -114,10 +161,49 @@ class Campaign:
         control.resize(self._aws, self._cluster, now)
         return cost.receipt(self._meter.uses, self._terms.prices)
 
-    def _claim(self, count: int) -> None:
+    def leave(self, demand: Demand, until: float) -> Left:
+        """Leave what is to be done to the workers, `until` then at the latest, and no longer than it may cost.
+
+        From now on the lease holds as long as workers say that they have work; nobody changes the claim any more.
+        """
         now = self._clock.now()
-        until = now + self._cluster.longest_lease
-        control.hold(self._aws, self._cluster, Lease(holder=self._terms.holder, until=until, instances=count))
+        self._meter.observe(now, self._aws.instances.tagged(names.TAG, self._cluster.name))
+        wanted = fleet.wanted(demand, present=self._claimed, slots=self._cluster.slots, maximum=self._maximum)
+        if demand.runs > 0:
+            # At the tail nobody will need another one, but those that there are must have a reason to stay.
+            wanted = max(wanted, 1)
+        count, seconds = self._payable(0 if self._broke else wanted)
+        until = min(until, now + seconds) if count else until
+        self._claim(count, detached_until=until)
+        control.resize(self._aws, self._cluster, now)
+        most = self._meter.spent_if(count, until - now + TIMER + STOPPING, self._dearest) - self._meter.spent
+        bill = cost.receipt(self._meter.uses, self._terms.prices)
+        return Left(instances=count, until=until, most=most if count else 0.0, receipt=bill)
+
+    def _payable(self, wanted: int) -> tuple[int, float]:
+        """Return how many of the wanted instances may go on without us, and for how many seconds."""
+        if self._terms.max_cost is None or not wanted:
+            return wanted, math.inf
+        while wanted:
+            hour = self._meter.spent_if(wanted, 3600, self._dearest) - self._meter.spent
+            seconds = 3600 * (self._terms.max_cost - self._meter.spent) / hour - TIMER - STOPPING
+            if seconds >= _WORTHWHILE:
+                return wanted, seconds
+            wanted -= 1
+        return 0, 0.0
+
+    def _claim(self, count: int, *, detached_until: float | None = None) -> None:
+        """Write the lease: for as long as we are there, or (`detached_until`) for a campaign that we leave now."""
+        now = self._clock.now()
+        until = now + self._cluster.longest_lease if detached_until is None else now
+        claim = Lease(
+            holder=self._terms.holder,
+            until=until,
+            instances=count,
+            since=self._since,
+            detached_until=self._detached_until if detached_until is None else detached_until,
+        )
+        control.hold(self._aws, self._cluster, claim)
         self._claimed, self._renewed = count, now
 
     def _dismiss(self, idle: frozenset[str]) -> None:

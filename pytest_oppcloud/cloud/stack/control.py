@@ -25,7 +25,8 @@ _ON_ITS_WAY = "IncorrectInstanceState"
 def leases(aws: Aws, cluster: Cluster) -> tuple[Lease, ...]:
     """Return all leases, also those that are over."""
     found = aws.parameters.below(names.leases(cluster.name))
-    return tuple(lease.read(parameter, longest=cluster.longest_lease) for parameter in found)
+    signs = aws.storage.dates(cluster.bucket, names.SIGNS) if any(map(lease.is_detached, found)) else {}
+    return tuple(lease.read(parameter, longest=cluster.longest_lease, signs=signs) for parameter in found)
 
 
 def hold(aws: Aws, cluster: Cluster, claim: Lease) -> None:

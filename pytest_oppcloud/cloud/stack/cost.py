@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .prices import known_or
@@ -78,6 +78,13 @@ class Meter:
                 )
             self._extend(key, now)
         self._running = set(seen)
+
+    def recall(self, uses: Iterable[Use]) -> None:
+        """Take in what ran earlier, before we looked; what still runs will be seen."""
+        for use in uses:
+            if use.end > self.start:
+                key = (use.instance, use.start)
+                self._uses.setdefault(key, replace(use, start=max(use.start, self.start)))
 
     def _extend(self, key: tuple[str, float], now: float) -> None:
         use = self._uses[key]

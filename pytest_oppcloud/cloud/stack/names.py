@@ -14,6 +14,8 @@ VERSION_TAG, TEMPLATE_TAG = "oppcloud:version", "oppcloud:template"
 ALL_PARAMETERS = "/oppcloud"
 #: The folder in the bucket for content and results.
 FILES = "files"
+#: The folder in the bucket for the workers' signs that sessions without a client have work.
+SIGNS = "work"
 #: The cluster that is meant where none is named.
 DEFAULT_NAME = "default"
 #: The environment variable that names it.
@@ -60,3 +62,8 @@ def owner(parameter: str) -> str:
 def leases(name: str) -> str:
     """Return the path of the leases."""
     return f"/oppcloud/{name}/lease"
+
+
+def sign(session: str, kind: str) -> str:
+    """Return the object in the bucket that workers leave as a sign: `kind` is "working" or "done"."""
+    return f"{SIGNS}/{session}/{kind}"

@@ -28,8 +28,9 @@ class Status:
     workers: tuple[Instance, ...]
     #: How many workers there should be.
     desired: int
-    #: Those that hold.
+    #: Those that hold, and those of detached campaigns that somebody may come back to.
     leases: tuple[Lease, ...]
+    left: tuple[Lease, ...]
     #: When workers ran, as far as it is known, and the head since its last start.
     uses: tuple[Use, ...]
     prices: Prices
@@ -60,6 +61,7 @@ def look(aws: Aws, cluster: Cluster, now: float) -> Status:
     head = next((one for one in instances if one.id == cluster.head), None)
     workers = tuple(one for one in instances if one.id != cluster.head)
     activities = tuple(aws.instances.activities(cluster.group))
+    leases = control.leases(aws, cluster)
     uses = cost.group_uses(activities, workers, now=now, guess=cluster.worker_types[0], spot=cluster.spot)
     if head is not None and head.running:
         use = Use(instance=head.id, type=head.type, spot=False, start=head.launched, end=now, head=True)
@@ -70,7 +72,8 @@ def look(aws: Aws, cluster: Cluster, now: float) -> Status:
         head=head,
         workers=workers,
         desired=aws.instances.group(cluster.group).desired,
-        leases=lease.holding(control.leases(aws, cluster), now),
+        leases=lease.holding(leases, now),
+        left=lease.waiting(leases, now),
         uses=uses,
         prices=deploy.present_prices(aws, cluster.worker_types),
         trouble=trouble(activities),
@@ -104,6 +107,21 @@ def instance_line(instance: Instance, now: float) -> str:
     return f"{instance.id}  {instance.type} {kind}, {instance.state}{since}"
 
 
+def lease_line(held: Lease) -> str:
+    """Return who holds a lease, until when and for what, for people."""
+    count = f"{held.instances} instance{'' if held.instances == 1 else 's'}"
+    if held.detached_until:
+        most = moment(held.detached_until)
+        return f"{held.holder} detached: {count} while there is work, until {most} at the latest"
+    return f"{held.holder} until {moment(held.until)}, {count}"
+
+
+def left_line(held: Lease, name: str) -> str:
+    """Return what became of a detached campaign in the cluster `name` whose lease holds no more, for people."""
+    what = "its runs are done" if held.done or not held.instances else "no worker was seen at work for it"
+    return f"{held.holder} detached: {what}; pytest --oppcloud-attach {held.holder} --oppcloud-stack {name} ..."
+
+
 def text(status: Status) -> str:
     """Return it for people."""
     cluster, stack = status.cluster, status.cluster.stack
@@ -118,9 +136,12 @@ def text(status: Status) -> str:
     ]
     for number, held in enumerate(status.leases):
         label = "" if number else "leases"
-        lines.append(f"{label:<10}{held.holder} until {moment(held.until)}, {held.instances} instances")
+        lines.append(f"{label:<10}{lease_line(held)}")
     if not status.leases:
         lines.append("leases    none: within minutes the timer stops what runs")
+    for number, held in enumerate(status.left):
+        label = "" if number else "left"
+        lines.append(f"{label:<10}{left_line(held, cluster.name)}")
     since = f" since {moment(status.uses[0].start)}" if status.uses else ""
     lines.append(f"costs     ${status.rate:.4f} per hour now; instances so far{since}: ${status.spent:.4f}")
     lines.append(f"          ({status.prices.basis(cluster.worker_types, spot=cluster.spot)})")

@@ -22,11 +22,12 @@ PATIENCE, PACE = 300.0, 10.0
 _SEEN_DIRECTLY = (":instance/", ":volume/", ":autoScalingGroup:", ":parameter/", ":stack/", ":task-definition/")
 
 
-def running(aws: Aws, stack: Stack, now: float) -> tuple[Lease, ...]:
-    """Return the leases that hold: somebody is at work."""
+def wanted(aws: Aws, stack: Stack, now: float) -> tuple[tuple[Lease, ...], tuple[Lease, ...]]:
+    """Return the leases that hold, as somebody is at work, and those of campaigns that somebody may come back to."""
     if not stack.usable:
-        return ()
-    return lease.holding(control.leases(aws, from_stack(stack, aws.region)), now)
+        return (), ()
+    leases = control.leases(aws, from_stack(stack, aws.region))
+    return lease.holding(leases, now), lease.waiting(leases, now)
 
 
 def remove(aws: Aws, name: str, clock: Clock, say: Say) -> None:

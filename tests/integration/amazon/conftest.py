@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ import redis
 import yaml
 
 from pytest_oppcloud.cloud.aws import Aws
-from pytest_oppcloud.cloud.stack import credentials, deploy, template
+from pytest_oppcloud.cloud.stack import credentials, deploy, names, template
 from pytest_oppcloud.cloud.stack.cluster import Cluster, find
 from pytest_oppcloud.cloud.stack.options import Options
 
@@ -277,46 +278,102 @@ def _in_a_container(engine: str, image: str, environment: Mapping[str, str], fol
 
 
 @pytest.fixture
-def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
-    """Start a worker with the very command of the template, and wait until it serves the queue."""
+def start_worker(queue: Queue, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start a worker with the very command of the template, and wait until it serves the queue; once.
+
+    With `bucket`, it leaves its signs there, as the template says.
+    """
     described = _container("Worker")
     folder, told = tmp_path / "worker", tmp_path / "told"
-    for each in (folder, told):
-        each.mkdir()
-    (told / "instance").write_text(f"{INSTANCE}\n")
-    # Amazon's services are moto's, and the task's role is the one user that it has.
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | {
-        "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
-        "QUEUE_PASSWORD": queue.secrets[credentials.WORKER_PASSWORD],
-        "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
-        "OPPCLOUD_KEY": queue.secrets[credentials.KEY],
-    }
-    command = [*described["EntryPoint"], *described["Command"]]
-    image = os.environ.get(WORKER_IMAGE)
-    if image:
-        here = {"RUN_DIR": "/tmp", "INSTANCE": "/etc/oppcloud/instance", "CACHE_DIR": "/var/cache/oppcloud"}  # noqa: S108
-        environment |= here
-        command = [*_in_a_container(os.environ[CONTAINER_ENGINE], image, environment, told), *command]
-        environment = dict(os.environ) | environment
-    else:
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "HOME": str(folder),
-            "RUN_DIR": str(folder),
-            "INSTANCE": str(told / "instance"),
-            "CACHE_DIR": str(folder / "cache"),
+    started: list[Worker] = []
+
+    def start(bucket: str = "") -> Worker:
+        for each in (folder, told):
+            each.mkdir()
+        (told / "instance").write_text(f"{INSTANCE}\n")
+        # Amazon's services are moto's, and the task's role is the one user that it has.
+        environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | {
+            "QUEUE_ADDRESS": f"127.0.0.1:{queue.port}",
+            "QUEUE_PASSWORD": queue.secrets[credentials.WORKER_PASSWORD],
+            "QUEUE_CA": queue.secrets[credentials.AUTHORITY],
+            "OPPCLOUD_KEY": queue.secrets[credentials.KEY],
         }
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
+        if bucket:
+            (signs,) = (v["Value"] for v in described["Environment"] if v["Name"] == "OPPCLOUD_WORK_SIGNS")
+            environment["OPPCLOUD_WORK_SIGNS"] = signs.replace("${Bucket}", bucket).replace("${AWS::Region}", REGION)
+        command = [*described["EntryPoint"], *described["Command"]]
+        image = os.environ.get(WORKER_IMAGE)
+        if image:
+            here = {"RUN_DIR": "/tmp", "INSTANCE": "/etc/oppcloud/instance", "CACHE_DIR": "/var/cache/oppcloud"}  # noqa: S108
+            environment |= here
+            command = [*_in_a_container(os.environ[CONTAINER_ENGINE], image, environment, told), *command]
+            environment = dict(os.environ) | environment
+        else:
+            environment |= {
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "HOME": str(folder),
+                "RUN_DIR": str(folder),
+                "INSTANCE": str(told / "instance"),
+                "CACHE_DIR": str(folder / "cache"),
+            }
+        log = folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        started.append(Worker(process=process, log=log))
         deadline = time.monotonic() + 60
         with redis.Redis.from_url(queue.url()) as connection:
             while not connection.smembers("oppcloud:slots:oppcloud"):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
-        yield Worker(process=process, log=log)
+        return started[0]
+
+    try:
+        yield start
     finally:
-        process.terminate()
-        process.wait(30)
+        for worker in started:
+            worker.process.terminate()
+            worker.process.wait(30)
+
+
+@pytest.fixture
+def worker(start_worker: Callable[..., Worker]) -> Worker:
+    """Return a worker that serves the queue."""
+    return start_worker()
+
+
+@dataclass(frozen=True)
+class Timer:
+    """The code of the stack's timer; to call it is what Amazon does every five minutes."""
+
+    module: Any
+
+    def __call__(self) -> str:
+        return str(self.module.handler({}, None))
+
+
+def timer_of_the_template() -> tuple[Timer, set[str]]:
+    """Return the code of the timer, and the variables that the template gives it."""
+    described = yaml.load(template.text(), _Loader)["Resources"]["Reaper"]["Properties"]  # noqa: S506  # a safe loader
+    module = types.ModuleType("index")
+    exec(described["Code"]["ZipFile"], module.__dict__)  # noqa: S102  # our own code
+    return Timer(module), set(described["Environment"]["Variables"])
+
+
+@pytest.fixture
+def reaper(aws: Aws, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Timer:
+    """Return the timer's function, taken out of the template, in the environment that the template gives it."""
+    del aws
+    values = {
+        "LEASES": names.leases("default"),
+        "LEASE_MINUTES": cluster.stack.parameters["LeaseMinutes"],
+        "GROUP": cluster.group,
+        "HEAD": cluster.head,
+        "BUCKET": cluster.bucket,
+        "MAX_INSTANCES": cluster.stack.parameters["MaxInstances"],
+    }
+    timer, variables = timer_of_the_template()
+    assert variables == set(values)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return timer

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import types
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
-import yaml
 
+from pytest_oppcloud.cloud.aws import Parameter
 from pytest_oppcloud.cloud.fleet import Demand
-from pytest_oppcloud.cloud.stack import control, lease, names, template
+from pytest_oppcloud.cloud.stack import control, lease, names
 from pytest_oppcloud.cloud.stack.campaign import Campaign, Steward, Terms
 from pytest_oppcloud.cloud.stack.lease import Lease
 from pytest_oppcloud.cloud.stack.prices import Prices
+
+from .conftest import timer_of_the_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,30 +166,6 @@ def test_a_steward_goes_on_after_an_error(aws: Aws, cluster: Cluster, now: Any) 
 # ---- the stack's timer
 
 
-@pytest.fixture
-def reaper(aws: Aws, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Return the timer's function, taken out of the template, in the environment that the template gives it."""
-    del aws
-
-    class Loader(yaml.SafeLoader):
-        """Reads functions as their arguments."""
-
-    Loader.add_multi_constructor("!", lambda _loader, _suffix, node: str(node.value))
-    described = yaml.load(template.text(), Loader)["Resources"]["Reaper"]["Properties"]  # noqa: S506  # a safe loader
-    values = {
-        "LEASES": names.leases("default"),
-        "LEASE_MINUTES": cluster.stack.parameters["LeaseMinutes"],
-        "GROUP": cluster.group,
-        "HEAD": cluster.head,
-    }
-    assert set(described["Environment"]["Variables"]) == set(values)
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    module = types.ModuleType("index")
-    exec(described["Code"]["ZipFile"], module.__dict__)  # noqa: S102  # our own code
-    return lambda: str(module.handler({}, None))
-
-
 def states(aws: Aws) -> list[str]:
     return [one.state for one in aws.instances.tagged(names.TAG, "default")]
 
@@ -220,6 +199,21 @@ def test_the_timer_stops_what_nobody_wants(
     assert reaper() == "stopped"
 
 
+def test_the_timer_takes_away_what_a_lost_campaign_claimed_beside_another(
+    aws: Aws, cluster: Cluster, now: Any, reaper: Callable[[], str]
+) -> None:
+    control.hold(aws, cluster, Lease(holder="lost", until=now.now() + 600, instances=3))
+    control.hold(aws, cluster, Lease(holder="alive", until=now.now() + 600, instances=1))
+    control.resize(aws, cluster, now.now())
+    control.hold(aws, cluster, Lease(holder="lost", until=now.now() - 1, instances=3))
+    assert reaper() == "in use"
+    assert desired(aws, cluster) == 1
+    # Never more than there may be, whatever is claimed.
+    control.hold(aws, cluster, Lease(holder="alive", until=now.now() + 600, instances=99))
+    assert reaper() == "in use"
+    assert desired(aws, cluster) == cluster.max_instances
+
+
 def test_the_timer_believes_no_lease_for_ever(
     aws: Aws, cluster: Cluster, reaper: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,3 +221,114 @@ def test_the_timer_believes_no_lease_for_ever(
     assert reaper() == "in use"
     monkeypatch.setenv("LEASE_MINUTES", "0")
     assert reaper() == "stopped"
+
+
+# ---- campaigns that go on without their client
+
+
+def leave_signs(amazon: str, cluster: Cluster, session: str, *kinds: str) -> None:
+    """Do as workers do."""
+    for kind in kinds:
+        boto3.client("s3", endpoint_url=amazon).put_object(Bucket=cluster.bucket, Key=names.sign(session, kind))
+
+
+def test_what_is_left_to_the_workers_lasts_as_long_as_its_work(
+    aws: Aws, cluster: Cluster, now: Any, reaper: Callable[[], str], amazon: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = campaign(aws, cluster, now, "night")
+    one.begin()
+    one.step(MUCH)
+    left = one.leave(MUCH, until=now.now() + 86400.0)
+    assert (left.instances, left.until) == (4, now.now() + 86400.0)
+    assert left.receipt.total > 0
+    # A day of four instances of the dearest type and of the queue, and what passes until the timer has stopped them.
+    assert left.most == pytest.approx((4 * PRICES.dearest(cluster.worker_types, spot=True) + 0.02) * 24, rel=0.05)
+    assert reaper() == "in use"
+    assert desired(aws, cluster) == 4
+
+    # No worker was seen at work for as long as a lease lasts: here at once, so that nobody has to wait.
+    with monkeypatch.context() as patched:
+        patched.setenv("LEASE_MINUTES", "0")
+        assert reaper() == "stopped"
+    # It is not forgotten, though: somebody may come back to it.
+    (held,) = control.leases(aws, cluster)
+    assert (held.holder, held.instances, held.detached_until) == ("night", 4, round(left.until))
+    again = campaign(aws, cluster, now, "night")
+    again.begin()
+    assert desired(aws, cluster) == 0
+    assert again.step(Demand(runs=1)).claimed == 1
+    again.leave(Demand(runs=1), until=now.now() + 86400.0)
+
+    leave_signs(amazon, cluster, "night", "working")
+    assert reaper() == "in use"
+    while reaper() == "in use":
+        # Amazon dates objects by whole seconds.
+        leave_signs(amazon, cluster, "night", "done")
+    assert desired(aws, cluster) == 0
+    (held,) = control.leases(aws, cluster)
+    assert held.done
+
+
+def test_who_comes_back_takes_over_what_is_there_and_what_it_cost(aws: Aws, cluster: Cluster, now: Any) -> None:
+    one, other = campaign(aws, cluster, now, "night"), campaign(aws, cluster, now, "day")
+    one.begin()
+    other.begin()
+    one.step(Demand(runs=16, seconds=16 * 600.0, longest=600.0))
+    spent = one.leave(Demand(runs=16, seconds=9600.0, longest=600.0), until=now.now() + 86400.0).receipt.total
+    # Others let go of what is theirs alone.
+    other.end()
+    assert desired(aws, cluster) == 2
+    now.sleep(3600.0)
+    back = campaign(aws, cluster, now, "night")
+    back.begin()
+    assert back.step(NOTHING).claimed == 2, "it is not known yet what is left"
+    assert back.step(Demand(runs=9)).claimed == 2
+    assert back.step(NOTHING).claimed == 0
+    assert back.end().total > 10 * spent
+    assert control.leases(aws, cluster) == ()
+
+
+def test_what_is_left_to_the_workers_costs_no_more_than_it_may(aws: Aws, cluster: Cluster, now: Any) -> None:
+    hourly = 4 * PRICES.dearest(cluster.worker_types, spot=True)
+    one = campaign(aws, cluster, now, max_cost=hourly)
+    one.begin()
+    left = one.leave(MUCH, until=now.now() + 86400.0)
+    assert left.instances == 4
+    assert 0.7 * 3600 < left.until - now.now() < 3600
+    assert 0.9 * hourly < left.most <= hourly
+    # Fewer instances rather than none at all, and none rather than one that would hardly have started.
+    one.end()
+    for share, instances in ((0.2, 2), (0.05, 0)):
+        small = campaign(aws, cluster, now, f"small-{instances}", max_cost=share * hourly)
+        small.begin()
+        assert small.leave(MUCH, until=now.now() + 86400.0).instances == instances
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"until": 1500, "instances": 2},
+        {"until": 9e99, "instances": 2},
+        {"until": 0, "instances": 2, "detached_until": 9e99},
+        {"until": 0, "instances": 2, "detached_until": 1500},
+        {"until": 0, "instances": 0, "detached_until": 9e99},
+        {"until": 0, "instances": -1, "detached_until": 9e99},
+        {"until": 0, "instances": 1, "detached_until": "x"},
+        {"instances": 1, "detached_until": 9e99},
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize(
+    "signs", [{}, {"working": 5000}, {"working": 700_000}, {"working": 2000, "done": 3000}], ids=str
+)
+def test_timer_and_client_agree_when_a_lease_ends(
+    monkeypatch: pytest.MonkeyPatch, value: dict[str, Any], signs: dict[str, float]
+) -> None:
+    monkeypatch.setenv("LEASE_MINUTES", "30")
+    timer, _ = timer_of_the_template()
+    written = dt.datetime.fromtimestamp(1000, tz=dt.timezone.utc)
+    text, seen = json.dumps(value), {names.sign("x", kind): float(time) for kind, time in signs.items()}
+    described = {"Name": "/oppcloud/default/lease/x", "Value": text, "LastModifiedDate": written}
+    held = lease.read(Parameter(name="x/x", value=text, modified=1000.0), longest=1800.0, signs=seen)
+    assert timer.module.end(described, seen) == (held.until, held.detached_until, held.instances)
+    assert held.until <= 1000 + lease.LONGEST_DETACHED

@@ -31,9 +31,15 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start(project, *arguments, stderr=subprocess.PIPE)
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def start(project: Path, *arguments: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--opp-config", "Sizes", *arguments, "ring"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 def workers(aws: Aws, cluster: Cluster) -> list[str]:

@@ -110,3 +110,12 @@ def taken(connection: redis.Redis, queue: str) -> dict[str, str]:
     """Return the ids of the jobs that were taken and have not ended, and the slots that took them."""
     entries = connection.hgetall(keys.taken(queue))
     return {as_text(job_id): as_text(entry).partition(" ")[0] for job_id, entry in entries.items()}
+
+
+def has_work(connection: redis.Redis, queue: str, session: str) -> bool:
+    """Tell whether any run of `session` waits in `queue` or is under way; one that is handed back is seen, too."""
+    pipeline = connection.pipeline(transaction=True)
+    _move(pipeline, "jobs", queue, session)
+    pipeline.hkeys(keys.taken(queue))
+    waits, under_way = pipeline.execute()
+    return bool(waits) or any(as_text(job_id).startswith(f"{session}-") for job_id in under_way)

@@ -28,7 +28,7 @@ from oppcloud_worker import machine
 from oppcloud_worker.address import redacted
 from oppcloud_worker.health import SCRATCH_PREFIX
 from oppcloud_worker.messages import Cause, RunOutcome
-from oppcloud_worker.settings import SlotSettings
+from oppcloud_worker.settings import SIGNS_VARIABLE, SlotSettings
 from oppcloud_worker.ticket import Ticket
 from oppcloud_worker.wire import encode
 
@@ -172,6 +172,7 @@ class Pool:
             system=machine.system(),
             omnetpp=machine.omnetpp(),
             memory=self.settings.memory,
+            work_signs=os.environ.get(SIGNS_VARIABLE, ""),
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "oppcloud_worker.remote.slot"],

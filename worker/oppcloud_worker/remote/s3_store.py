@@ -164,6 +164,13 @@ class S3Store:
                     Bucket=self._address.bucket, Delete={"Objects": names[start : start + _CHUNK], "Quiet": True}
                 )
 
+    def mark(self, name: str) -> None:
+        """Leave an empty object called `name`, of which only the date counts."""
+        with _explained(self, ""):
+            self.client.put_object(
+                Bucket=self._address.bucket, Key=self._prefix + name, Body=b"", **self._address.arguments
+            )
+
 
 @functools.cache
 def _client(region: str) -> Any:

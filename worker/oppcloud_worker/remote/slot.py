@@ -48,7 +48,8 @@ from .connection import LOST, connect, reach, told
 from .reporter import Reporter
 from .results import store_results
 from .rq_worker import RunWorker
-from .stores import content_store, result_limits, result_store
+from .stores import content_store, marks, result_limits, result_store
+from .work_signs import WorkSigns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +125,7 @@ class Slot(RunWorker):
         self._renewer = threading.Thread(target=self._renew, daemon=True, name="renew")
         self._ended = threading.Event()
         self._reporter = Reporter(side, settings.name)
+        self._signs = WorkSigns(marks(settings.work_signs), side) if settings.work_signs else None
         #: The job that was taken last, "" before the first.
         self._taken = ""
         #: Why no run is taken for the time being, "" if one is.
@@ -162,6 +164,8 @@ class Slot(RunWorker):
         wanted, followed = runs.announce_start(self.connection, ticket, self.name)
         if wanted:
             self._reporter.begin(ticket, followed=followed)
+            if self._signs is not None:
+                self._signs.begin(ticket)
         else:
             self._forget()
         if self._ending:
@@ -192,6 +196,8 @@ class Slot(RunWorker):
             )
         else:
             runs.settle(self.connection, ticket, outcome, key=self.cluster_key, slot=self.name, busy_time=busy_time)
+        if self._signs is not None:
+            self._signs.end(ticket)
         self._forget()
 
     def _forget(self) -> None:
@@ -206,6 +212,8 @@ class Slot(RunWorker):
         self._announce()
         self._renewer.start()
         self._reporter.start()
+        if self._signs is not None:
+            self._signs.start()
         self._tell({"ready": True})
 
     def teardown(self) -> None:
@@ -376,6 +384,9 @@ def main() -> NoReturn:
         reach(settings.url, _FIRST_CONTACT)
         connection = connect(settings.url, retries=_RETRIES, name=settings.name)
         slot = Slot(settings, connection, connect(settings.url), tell)
+    except ContentError as error:
+        tell({"failed": f"cannot leave signs of work: {error}"})
+        sys.exit(1)
     except (*LOST, redis.RedisError, ValueError) as error:
         tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {told(error)}"})
         sys.exit(1)

@@ -52,6 +52,11 @@ def result_store(url: str, connection: redis.Redis, session: str, run: str, *, d
     return S3Store(_address(url), f"results/{session}/")
 
 
+def marks(url: str) -> S3Store:
+    """Return where marks are left at `url`; raise `ContentError` where there can be none."""
+    return S3Store(_address(url), "")
+
+
 def result_limits(url: str, *, completed: bool, wanted: bool) -> tuple[int, int]:
     """Return how many bytes of one file, and of all files of a run, are stored.
 

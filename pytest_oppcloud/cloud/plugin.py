@@ -17,7 +17,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the session if it was asked for; a run without `--oppcloud` never imports redis or rq."""
-    from pytest_oppcloud.settings import uses_queue  # noqa: PLC0415
+    from pytest_oppcloud.cloud_options import uses_queue  # noqa: PLC0415
 
     if not uses_queue(config) or config.option.collectonly:
         return

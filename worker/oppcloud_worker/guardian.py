@@ -1,8 +1,9 @@
 """The guardian: a small process that starts simulations, one at a time, and ends them with all their descendants.
 
 It runs as a script of its own (`python -I -S -E guardian.py`), knows nothing of this package, and imports little so
-that it starts fast. Its standard input is a socket to the process that uses it; when that end closes, for whatever
-reason, everything that still runs is killed and the guardian exits. It obeys nothing but this socket.
+that it starts fast: that is why it is one file. Its standard input is a socket to the process that uses it; when that
+end closes, for whatever reason, everything that still runs is killed and the guardian exits. It obeys nothing but this
+socket.
 
 A message is four bytes of length and a marshalled value (faster to import than json, and bytes stay bytes; both ends
 run the same interpreter). Towards the guardian: a job (see `Supervisor.serve`), sent together with the two file
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
 MARK = "OPPCLOUD_RUN_MARK"
 #: Seconds during which killed processes are waited for; one that hangs in the kernel for longer is reported.
 PATIENCE = 3.0
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 #: The kernel's preferred victim when memory runs short is the simulation, not the worker beside it.
 _OOM_SCORE = b"500"
 _LINUX = sys.platform == "linux"
+#: What prctl(2) is asked for (linux/prctl.h).
+_PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 #: Of root's rights: to read everything, to load modules, raw devices, to trace others, to administrate, to reboot, to
 #: look in by way of performance counters, kernel programs and checkpoints.

@@ -140,10 +140,12 @@ class SessionQueue:
     def _rent(self, address: QueueAddress) -> QueueAddress:
         """Wake the cluster; return where its queue is."""
         # Here and not above: sessions without a cluster have no use for all that it needs.
-        from .rented import RentedQueue, Wish  # noqa: PLC0415
+        from .rented import ClusterWish, RentedQueue  # noqa: PLC0415
 
         settings = self._settings
-        wish = Wish(name=settings.stack, region=settings.region, session=self.session, max_cost=settings.max_cost)
+        wish = ClusterWish(
+            name=settings.stack, region=settings.region, session=self.session, max_cost=settings.max_cost
+        )
         self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
         return replace(
             address,

@@ -13,12 +13,13 @@ import redis
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
+from oppcloud_worker.remote.sessions import SubmittedRun, digest_of
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Kind, Ticket
 
 from .campaign import Arrival, Flight
-from .holding import SessionTakenError, submitted_run
+from .holding import SessionTakenError
 from .providing import Provider
 from .shipping import Shipping
 
@@ -247,7 +248,7 @@ class Sender:
             )
             flight = Flight(ticket=ticket, content=content, followed=order.followed, again=order.again)
             if self._campaign.hold is not None and not self._noted:
-                flight.noted = submitted_run(order, asked)
+                flight.noted = _noted(order, asked)
             if held:
                 self._provider.hold(flight)
             yield flight
@@ -272,3 +273,15 @@ class Sender:
             done.set()
             if self._campaign.owner:
                 thread.join()
+
+
+def _noted(order: Order, request: RunRequest) -> SubmittedRun:
+    """Return what is noted of a run; `request` is that of the order, with its files by their digest."""
+    return SubmittedRun(
+        run=order.run,
+        name=request.name,
+        digest=digest_of(request),
+        content=request.content or "",
+        folder=order.model,
+        config=request.config,
+    )

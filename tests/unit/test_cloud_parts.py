@@ -15,7 +15,7 @@ from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import PROTOCOL, Cause, RunRequest
 from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
-from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
+from oppcloud_worker.ticket import Ticket, VersionMismatchError
 from oppcloud_worker.wire import MessageError
 
 from pytest_oppcloud.cloud.statistics import Statistics
@@ -86,7 +86,7 @@ def test_a_ticket_survives_the_way() -> None:
     )
 
     assert Ticket.from_json(json.loads(json.dumps(ticket.to_json()))) == ticket
-    assert parse_job_id(ticket.job_id) == ("s1", "r_1", 3)
+    assert ticket.job_id == "s1-r_1-3"
 
 
 def test_the_next_attempt_counts_what_counts() -> None:

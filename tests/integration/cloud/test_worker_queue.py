@@ -82,14 +82,19 @@ def test_an_attempt_is_queued_again_once_whoever_notices_that_it_was_lost(
     assert queue.get_job_ids() == [f"{client.session}-r1-2"]
 
 
+def begin_survivor(client: Client, script: Script, log: Path, wait_for: WaitFor) -> RunRequest:
+    """Have a run begin whose first attempt takes a minute, and the second one no time."""
+    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
+    client.submit(request)
+    wait_for(log.exists, 20, "the simulation runs")
+    return request
+
+
 def test_a_killed_slot_loses_no_run(
     client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     (slot,) = processes.running("oppcloud_worker.remote.slot")
     os.kill(slot, signal.SIGKILL)
 
@@ -121,10 +126,7 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back(
     number: signal.Signals,
 ) -> None:
     first = workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     first.send_signal(number)
     first.wait(5)
     assert not processes.running("sleep")
@@ -142,10 +144,7 @@ def test_a_host_that_is_gone_loses_no_run(
     client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     # A host that loses its power: nothing there can tell anybody.
     for pid in processes.running("-m oppcloud_worker"):
         os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,7 @@ def test_each_cause_counts_against_its_own_retries() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"protocol": PROTOCOL + 1}, {"version": "0"}, {"protocol": None}])
-def test_another_version_is_told_before_anything_else_is_read(changes: dict[str, object]) -> None:
+def test_another_version_is_told_before_anything_else_is_read(changes: dict[str, Any]) -> None:
     data = {"protocol": PROTOCOL, "version": "?", "of another form": 1} | changes
 
     with pytest.raises(VersionMismatchError, match="the client is"):
@@ -126,8 +127,8 @@ def test_names_that_could_reach_other_keys_are_refused(name: str) -> None:
         Ticket(session="s", run=name, queue="q", request=REQUEST)
 
 
-def event(kind: str, run: str, **values: object) -> Event:
-    return Event(**{"kind": kind, "run": run, "attempt": 1, "slot": "host-1-abc-1", **values})  # type: ignore[arg-type]
+def event(kind: str, run: str, **values: Any) -> Event:
+    return Event(**{"kind": kind, "run": run, "attempt": 1, "slot": "host-1-abc-1", **values})
 
 
 def test_the_statistics_count_each_run_once() -> None:

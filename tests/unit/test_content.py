@@ -72,7 +72,7 @@ def test_what_git_does_not_know_stays_behind_and_is_told(tmp_path: Path) -> None
     touched(tmp_path, "a.ned", "new.ned", "new_m.cc", "ignored.ned", "notes.txt", "sub/extra.ned", "p")
     (tmp_path / ".gitignore").write_text("ignored.ned\n")
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607  # whichever git there is
-    subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607
+    subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607  # whichever git there is
     content = content_of(project(tmp_path, '[files]\nextra = ["sub/extra.ned"]\n'), program(tmp_path / "p"), tmp_path)
     assert names(content) == [".gitignore", "a.ned", "p", "sub/extra.ned"]
     assert content.left_behind == (tmp_path / "new.ned",)

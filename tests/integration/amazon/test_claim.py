@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,6 @@ NOTHING = Demand(runs=0)
 @pytest.fixture
 def now(clock: Any) -> Any:
     """Let our clock agree with moto's, which dates parameters and instances."""
-    import time  # noqa: PLC0415
-
     clock.time = time.time()
     return clock
 

@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.messages import PROTOCOL, Cause, RecordedValue, RunOutcome, RunRequest
@@ -35,9 +35,9 @@ Script = Callable[..., RunRequest]
 WaitFor = Callable[[Callable[[], object], float, str], None]
 
 
-def ticket(client: Client, request: RunRequest, **changes: object) -> Ticket:
-    values: dict[str, object] = {"session": client.session, "run": "r1", "queue": "oppcloud", "request": request}
-    return Ticket(**{**values, **changes})  # type: ignore[arg-type]
+def ticket(client: Client, request: RunRequest, **changes: Any) -> Ticket:
+    values: dict[str, Any] = {"session": client.session, "run": "r1", "queue": "oppcloud", "request": request}
+    return Ticket(**{**values, **changes})
 
 
 def test_outcomes_come_in_the_order_of_completion(
@@ -217,7 +217,7 @@ def test_a_ticket_of_another_version_is_answered_and_not_run(
     script: Script,
     tmp_path: Path,
     wait_for: WaitFor,
-    changes: dict[str, object],
+    changes: dict[str, Any],
 ) -> None:
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
     payload = sign_ticket(ticket(client, script(f"touch {tmp_path}/ran")).to_json() | changes, client.key)

@@ -106,10 +106,11 @@ def _opened(options: argparse.Namespace) -> Iterator[_Place]:
         yield _Place(queue=shared_queue(os.environ))
         return
     # Here and not above: without a cluster there is no use for all that it needs.
-    from pytest_oppcloud.cloud.rented import RentedQueue, Wish  # noqa: PLC0415
+    from pytest_oppcloud.cloud.rented import ClusterWish, RentedQueue  # noqa: PLC0415
 
     rented = RentedQueue(
-        Wish(name=stack, region=options.region or ""), notify=lambda text: print(text, file=sys.stderr, flush=True)
+        ClusterWish(name=stack, region=options.region or ""),
+        notify=lambda text: print(text, file=sys.stderr, flush=True),
     )
     try:
         rented.stay()

@@ -5,11 +5,12 @@ The dispatcher's thread looks at what only the queue knows; `demand` is asked fr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.remote import pending, presence
 
-from .fleet import Demand
+from .fleet import Demand, Large
 
 if TYPE_CHECKING:
     from .campaign import Campaign
@@ -53,12 +54,20 @@ class Backlog:
             return Demand(runs=runs, seconds=self._usual(runs), waiting=waiting, idle=self._idle)
         flights = list(self._campaign.flights.values())
         lengths = [flight.ticket.expected for flight in flights]
+        large: dict[int, list[float]] = defaultdict(list)
+        for flight in flights:
+            if flight.ticket.needs.memory:
+                large[flight.ticket.needs.memory].append(flight.ticket.expected)
         pace = self._pace(sum(lengths))
         return Demand(
             runs=ordered + len(flights),
             seconds=pace * sum(lengths) if any(lengths) else self._usual(ordered + len(flights)),
             longest=pace * max(lengths, default=0.0) or None,
             waiting=ordered + sum(not flight.slot for flight in flights),
+            large=tuple(
+                Large(memory=memory, runs=len(some), seconds=pace * sum(some) if any(lengths) else None)
+                for memory, some in sorted(large.items())
+            ),
             idle=self._idle,
         )
 

@@ -109,6 +109,10 @@ class QueueAddress:
     patience: float
     #: Whether the server is ours alone and ends with the session: there is nothing to clean up.
     private: bool = False
+    #: The machines that workers may come on, for people, and the bytes of memory that a run has there at most; "" and 0
+    #: where any may come.
+    machines: str = ""
+    memory: int = 0
     #: What requests and outcomes are signed with; None: they are not.
     key: ClusterKey | None = None
     #: Where content and result files lie: "" for Redis, or "s3://bucket/prefix".

@@ -1,7 +1,7 @@
 """How many instances a campaign deserves: pure arithmetic.
 
 An instance is worth starting if it saves people waiting and is not idle for most of its life: it takes two minutes
-until it works, and those are paid for.
+until it works, and those are paid for. A run that needs much memory takes the room of several.
 """
 
 from __future__ import annotations
@@ -9,12 +9,36 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: Seconds from the wish for an instance to its first run: the machine, its image, the worker.
-BOOT = 120.0
 #: Seconds after which a campaign should be done, if that can be had: about what people wait for.
 PATIENCE = 600.0
 #: What a run is taken to last when nobody knows, in seconds.
 GUESS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What one instance offers."""
+
+    slots: int
+    #: Bytes for all its runs together; 0 where nobody knows.
+    memory: int = 0
+
+    def at_once(self, memory: int) -> int:
+        """Return how many runs that need so much memory each it takes at a time."""
+        if not (self.memory and memory):
+            return self.slots
+        return max(1, min(self.slots, self.memory // memory))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Large:
+    """Runs that need memory set aside for them."""
+
+    #: Bytes for each.
+    memory: int
+    runs: int
+    #: Seconds that all of them will take; None if nobody knows.
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +53,8 @@ class Demand:
     longest: float | None = None
     #: How many of the runs nobody is at work on; None if nobody knows.
     waiting: int | None = None
+    #: Those of the runs that need memory set aside, by how much that is.
+    large: tuple[Large, ...] = ()
     #: Instances whose workers have nothing to do, for whomever.
     idle: frozenset[str] = frozenset()
 
@@ -43,11 +69,19 @@ def of_runs(demand: Demand, runs: int) -> Demand:
     if not demand.runs:
         return Demand(runs=runs)
     seconds = None if demand.seconds is None else demand.seconds * runs / demand.runs
-    return Demand(runs=runs, seconds=seconds, longest=demand.longest)
+    large = tuple(
+        Large(
+            memory=some.memory,
+            runs=math.ceil(some.runs * runs / demand.runs),
+            seconds=None if some.seconds is None else some.seconds * runs / demand.runs,
+        )
+        for some in demand.large
+    )
+    return Demand(runs=runs, seconds=seconds, longest=demand.longest, large=large)
 
 
-def deserved(demand: Demand, *, slots: int, maximum: int, patience: float = PATIENCE) -> int:
-    """Return how many instances with so many slots each the demand deserves, at most `maximum`.
+def deserved(demand: Demand, *, size: Size, maximum: int, patience: float = PATIENCE) -> int:
+    """Return how many instances of this size the demand deserves, at most `maximum`.
 
     As few as get it done within `patience` seconds, but never more than there are runs to fill, and none for nothing.
     The longest run cannot be divided: where it takes longer than our patience, the others may take as long, too.
@@ -56,16 +90,23 @@ def deserved(demand: Demand, *, slots: int, maximum: int, patience: float = PATI
         return 0
     seconds = GUESS * demand.runs if demand.seconds is None else max(demand.seconds, 0.0)
     target = max(patience, demand.longest or 0.0)
-    by_work = math.ceil(min(seconds / (slots * target), maximum))
-    by_runs = math.ceil(demand.runs / slots)
+    # In instances: what the runs take as long as each needs a slot only, and more for those that keep slots empty.
+    room, work = demand.runs / size.slots, seconds / size.slots
+    for some in demand.large:
+        more = 1 / size.at_once(some.memory) - 1 / size.slots
+        room += some.runs * more
+        work += (GUESS * some.runs if some.seconds is None else some.seconds) * more
+    by_work = math.ceil(min(work / target, maximum))
+    # Without what the sums of fractions are off by.
+    by_runs = math.ceil(room - 1e-6)
     return max(1, min(by_work, by_runs, maximum))
 
 
-def wanted(demand: Demand, *, present: int, slots: int, maximum: int, patience: float = PATIENCE) -> int:
+def wanted(demand: Demand, *, present: int, size: Size, maximum: int, patience: float = PATIENCE) -> int:
     """Return how many instances to have now, where `present` are there or on their way.
 
     The number grows with the demand and does not shrink until nothing is left: which of the instances an Auto Scaling
     group would end is its own choice, and it might be one at work. Those that have become idle are ended by name.
     """
-    count = 0 if demand.at_the_tail else deserved(demand, slots=slots, maximum=maximum, patience=patience)
+    count = 0 if demand.at_the_tail else deserved(demand, size=size, maximum=maximum, patience=patience)
     return 0 if demand.runs <= 0 else min(max(count, present), maximum)

@@ -18,7 +18,7 @@ from pytest_oppcloud.errors import MachineryError
 from . import aws as amazon
 from .fleet import Demand
 from .stack import access, cluster, control, deploy, status
-from .stack.campaign import Campaign, Steward, Terms
+from .stack.claim import Claim, Steward, Terms
 from .stack.clock import RealClock
 from .stack.lease import Lease
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ClusterWish:
     """Which cluster is wanted, and what it may cost."""
 
     name: str
@@ -42,7 +42,7 @@ class Wish:
 class RentedQueue:
     """A cluster's queue, with workers that come and go."""
 
-    def __init__(self, wish: Wish, *, notify: Callable[[str], None]) -> None:
+    def __init__(self, wish: ClusterWish, *, notify: Callable[[str], None]) -> None:
         """Wake the queue and wait until it answers; raise `SettingsError` or `MachineryError`.
 
         No worker comes before `begin` is called, and those that others have there stay as they are.
@@ -76,9 +76,9 @@ class RentedQueue:
         found = self._cluster
         prices = deploy.present_prices(self._aws, found.worker_types)
         terms = Terms(holder=session, prices=prices, max_cost=self._wish.max_cost)
-        self._campaign = Campaign(self._aws, found, terms, self._clock)
-        self._campaign.begin()
-        self._steward = Steward(self._campaign, self._look)
+        self._claim = Claim(self._aws, found, terms, self._clock)
+        self._claim.begin()
+        self._steward = Steward(self._claim, self._look)
         self._steward.start()
         control.release(self._aws, found, self._visitor)
 
@@ -100,6 +100,16 @@ class RentedQueue:
     def store(self) -> str:
         """Return the URL of the cluster's store of files."""
         return self._access.cluster.store
+
+    @property
+    def memory(self) -> int:
+        """Return the bytes of memory that a run can have at most, on whichever instance it comes."""
+        return self._cluster.memory
+
+    @property
+    def machines(self) -> str:
+        """Return what instances there may be, for people."""
+        return f"the instances of the cluster {self._cluster.name!r} ({', '.join(self._cluster.worker_types)})"
 
     def _look(self) -> Demand:
         """Keep the way open, and return what is left to be done (in the steward's thread)."""
@@ -154,10 +164,10 @@ class RentedQueue:
         if self._steward is None:
             control.release(self._aws, self._cluster, self._visitor)
             return ()
-        return tuple(self._campaign.end().text().splitlines())
+        return tuple(self._claim.end().text().splitlines())
 
     def _leave(self, demand: Demand, until: float) -> tuple[str, ...]:
-        left = self._campaign.leave(demand, until)
+        left = self._claim.leave(demand, until)
         count = f"{left.instances} instance{'' if left.instances == 1 else 's'}"
         if left.instances:
             line = (

@@ -56,6 +56,17 @@ def why_not(needs: Needs, slots: Iterable[SlotInfo]) -> str:
     return f"it needs {' and '.join(part for part in wanted if part)}, and the workers are {', '.join(found)}"
 
 
+def too_large(needs: Needs, machines: str, memory: int) -> str:
+    """Return why no worker for a run can ever come, "" if one can: `machines` have that much `memory` at most."""
+    if not memory or needs.memory <= memory:
+        return ""
+    return (
+        f"it needs {gibibytes(needs.memory)} of memory (as last time, or as needs.memory in oppcloud.toml says), and "
+        f"{machines} have {gibibytes(memory)} for runs: `oppcloud up --instance-types` with types that all have more "
+        "(the letter m has twice as much as c, r four times as much)"
+    )
+
+
 def gibibytes(size: int) -> str:
     """Return a figure of memory for people."""
     return f"{size / 2**30:.3g} GiB"

@@ -299,7 +299,7 @@ def test_nothing_outlives_us(number: int) -> None:
         process.send_signal(number)
         process.wait(PATIENCE)
     for pid in pids.values():
-        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]  # a default, not a parameter
 
 
 def test_the_interpreters_own_end_leaves_no_guardian() -> None:

@@ -30,6 +30,13 @@ def test_default_types_have_the_same_number_of_slots() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "gibibytes"), [("c7i.2xlarge", 16), ("m7g.large", 8), ("r7a.4xlarge", 128), ("t3.small", 2)]
+)
+def test_an_instance_has_less_memory_for_runs_than_is_in_it(kind: str, gibibytes: int) -> None:
+    assert 0.9 < prices.memory(kind) / (gibibytes * 2**30) < 1
+
+
+@pytest.mark.parametrize(
     ("kind", "architecture"), [("c7g.large", "arm64"), ("t4g.small", "arm64"), ("m7i.large", "x86_64")]
 )
 def test_architecture(kind: str, architecture: str) -> None:

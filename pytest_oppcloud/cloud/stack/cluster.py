@@ -44,6 +44,11 @@ class Cluster:
         """Return how many slots an instance has at least."""
         return min(map(prices.vcpus, self.worker_types))
 
+    @property
+    def memory(self) -> int:
+        """Return the bytes of memory that an instance has for runs at least: which type comes is Amazon's choice."""
+        return min(map(prices.memory, self.worker_types))
+
 
 def from_stack(stack: Stack, region: str) -> Cluster:
     """Return what a stack describes; raise `AwsError` if it is not finished."""

@@ -118,6 +118,8 @@ class Estimate:
     full: float
     workers: int
     slots: int
+    #: Bytes of memory that a run can have at most.
+    memory: int
     basis: str
 
     def text(self) -> str:
@@ -126,6 +128,7 @@ class Estimate:
             f"costs at rest       ${self.rest:.4f} per hour (${self.rest * 730:.2f} per month)\n"
             f"with the queue      ${self.head:.4f} per hour\n"
             f"at full size        ${self.full:.4f} per hour ({self.workers} instances, {self.slots} slots)\n"
+            f"a run can have up to {self.memory / 2**30:.1f} GiB of memory\n"
             f"({self.basis}; files in the bucket and what leaves Amazon cost extra)"
         )
 
@@ -256,5 +259,6 @@ def estimate(parameters: Mapping[str, str], price_list: Prices) -> Estimate:
         full=head + count * price_list.dearest(types, spot=spot),
         workers=count,
         slots=count * min(map(prices.vcpus, types)),
+        memory=min(map(prices.memory, types)),
         basis=price_list.basis(types, spot=spot),
     )

@@ -21,17 +21,21 @@ DATE = "2025-11-01"
 _PER_VCPU: Mapping[str, float] = {
     "c5": 0.0425, "c5a": 0.0385, "c6a": 0.03825, "c6g": 0.034, "c6i": 0.0425, "c7a": 0.05132, "c7g": 0.03625,
     "c7i": 0.044625, "c8g": 0.03988, "m5": 0.048, "m6a": 0.0432, "m6g": 0.0385, "m6i": 0.048, "m7a": 0.05796,
-    "m7g": 0.0408, "m7i": 0.0504,
+    "m7g": 0.0408, "m7i": 0.0504, "r5": 0.063, "r6a": 0.0567, "r6g": 0.0504, "r6i": 0.063, "r7a": 0.07607,
+    "r7g": 0.05355, "r7i": 0.06615,
 }  # fmt: skip
+#: GiB of memory by vCPU, by the letter that a family begins with.
+_MEMORY: Mapping[str, int] = {"c": 2, "m": 4, "r": 8}
 _VCPUS: Mapping[str, int] = {
     "medium": 1, "large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "9xlarge": 36, "12xlarge": 48,
     "16xlarge": 64, "18xlarge": 72, "24xlarge": 96, "48xlarge": 192,
 }  # fmt: skip
-#: Small ones, for the queue: vCPUs and USD per hour.
+#: Small ones, for the queue: vCPUs and USD per hour; and GiB of memory, by their size.
 _SMALL: Mapping[str, tuple[int, float]] = {
     "t3.micro": (2, 0.0104), "t3.small": (2, 0.0208), "t3.medium": (2, 0.0416), "t3.large": (2, 0.0832),
     "t4g.micro": (2, 0.0084), "t4g.small": (2, 0.0168), "t4g.medium": (2, 0.0336), "t4g.large": (2, 0.0672),
 }  # fmt: skip
+_SMALL_MEMORY: Mapping[str, int] = {"micro": 1, "small": 2, "medium": 4, "large": 8}
 _REGIONS: Mapping[str, float] = {
     "ap-northeast-1": 1.26, "ap-south-1": 1.0, "ap-southeast-1": 1.15, "ap-southeast-2": 1.31, "ca-central-1": 1.09,
     "eu-central-1": 1.14, "eu-north-1": 1.07, "eu-west-1": 1.13, "eu-west-2": 1.19, "eu-west-3": 1.19,
@@ -44,6 +48,9 @@ _OTHER_REGIONS = 1.6
 _VOLUME, _ADDRESS = 0.08 / 730, 0.005
 #: What spot instances cost in proportion, where Amazon was not asked.
 _SPOT = 0.4
+
+#: The part of an instance's memory that is left for runs: some is Linux's own, some the agents'.
+_FOR_RUNS = 0.93
 
 #: GB of the volumes, as in the template.
 HEAD_VOLUME, WORKER_VOLUME = 30, 40
@@ -80,6 +87,13 @@ def vcpus(instance_type: str) -> int:
     """Return the number of vCPUs, which is the number of slots of a worker."""
     family, size = _split(checked(instance_type))
     return _SMALL[instance_type][0] if instance_type in _SMALL else _VCPUS[size] if family else 0
+
+
+def memory(instance_type: str) -> int:
+    """Return the bytes of memory that an instance has for runs."""
+    family, size = _split(checked(instance_type))
+    whole = _SMALL_MEMORY[size] if instance_type in _SMALL else _MEMORY[family[0]] * _VCPUS[size]
+    return int(whole * _FOR_RUNS * 2**30)
 
 
 def architecture(instance_type: str) -> str:

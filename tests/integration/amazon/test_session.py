@@ -97,6 +97,30 @@ def test_what_would_cost_too_much_is_not_run(
     assert workers(aws, cluster) == []
 
 
+@pytest.mark.usefixtures("same_secrets", "plugin")
+@pytest.mark.parametrize("more", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_what_needs_more_memory_than_any_instance_has_does_not_wait_for_one(
+    aws: Aws,
+    cluster: Cluster,
+    queue: Any,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("FORWARD_TO", f"127.0.0.1:{queue.port}")
+    # One of the types has twice as much, but which one comes is not ours to say.
+    with (project / "ring" / "oppcloud.toml").open("a") as settings:
+        settings.write('\n[needs]\nmemory = "16GiB"\n')
+    result = run(project, "--oppcloud", "--oppcloud-stack", "default", "--oppcloud-wait", "60", *more)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "3 errors" in result.stdout
+    text = " ".join(result.stdout.split())
+    assert "it needs 16 GiB of memory" in text
+    assert "the instances of the cluster 'default' (c7i.2xlarge, " in text
+    assert "have 14.9 GiB for runs: `oppcloud up --instance-types`" in text
+    assert workers(aws, cluster) == []
+
+
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("arguments", "message"),

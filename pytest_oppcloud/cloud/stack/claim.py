@@ -1,6 +1,6 @@
-"""What a campaign does to its cluster while it lasts: claims instances, pays attention to the cost, lets go.
+"""A campaign's claim on its cluster: so many instances, paid attention to what they cost, let go at the end.
 
-`Campaign.step` is to be called every now and then with what is left to be done; `Steward` does so from a thread.
+`Claim.step` is to be called every now and then with what is left to be done; `Steward` does so from a thread.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STOPPING = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """How a campaign stands."""
+    """How a claim stands."""
 
     #: Instances that it claims.
     claimed: int
@@ -71,7 +71,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a campaign may."""
+    """What a campaign may claim."""
 
     #: Its name among others.
     holder: str
@@ -83,14 +83,15 @@ class Terms:
     max_cost: float | None = None
 
 
-class Campaign:
-    """A campaign's claim on a cluster."""
+class Claim:
+    """What one campaign claims of a cluster, from its lease to its bill."""
 
     def __init__(self, aws: Aws, cluster: Cluster, terms: Terms, clock: Clock) -> None:
         self._aws = aws
         self._cluster = cluster
         self._terms = terms
         self._clock = clock
+        self._size = fleet.Size(slots=cluster.slots, memory=cluster.memory)
         self._maximum = min(cluster.max_instances, terms.max_instances or cluster.max_instances)
         self._dearest = terms.prices.dearest(cluster.worker_types, spot=cluster.spot)
         self._meter = Meter(prices=terms.prices, start=clock.now(), head=cluster.head, guess=cluster.worker_types[0])
@@ -118,7 +119,7 @@ class Campaign:
             if before.since:
                 self._since = self._meter.start = before.since
                 self._meter.recall(self._earlier())
-        self._claim(count)
+        self._hold(count)
 
     def _earlier(self) -> Iterator[Use]:
         """Yield when workers ran that are gone, as far as their group remembers."""
@@ -133,7 +134,7 @@ class Campaign:
         instances = self._aws.instances.tagged(names.TAG, self._cluster.name)
         self._meter.observe(now, instances)
         running = {one.id for one in instances if one.running and one.id != self._cluster.head}
-        wanted = fleet.wanted(demand, present=self._claimed, slots=self._cluster.slots, maximum=self._maximum)
+        wanted = fleet.wanted(demand, present=self._claimed, size=self._size, maximum=self._maximum)
         self._adopting = self._adopting and demand.runs == 0
         if self._adopting:
             wanted = self._claimed
@@ -143,7 +144,7 @@ class Campaign:
         wanted = 0 if self._broke else affordable
         due = self._renewed is None or now >= self._renewed + RENEW_AFTER * self._cluster.longest_lease
         if wanted != self._claimed or due:
-            self._claim(wanted)
+            self._hold(wanted)
         if demand.at_the_tail:
             self._dismiss(demand.idle & running)
         control.resize(self._aws, self._cluster, now)
@@ -168,13 +169,13 @@ class Campaign:
         """
         now = self._clock.now()
         self._meter.observe(now, self._aws.instances.tagged(names.TAG, self._cluster.name))
-        wanted = fleet.wanted(demand, present=self._claimed, slots=self._cluster.slots, maximum=self._maximum)
+        wanted = fleet.wanted(demand, present=self._claimed, size=self._size, maximum=self._maximum)
         if demand.runs > 0:
             # At the tail nobody will need another one, but those that there are must have a reason to stay.
             wanted = max(wanted, 1)
         count, seconds = self._payable(0 if self._broke else wanted)
         until = min(until, now + seconds) if count else until
-        self._claim(count, detached_until=until)
+        self._hold(count, detached_until=until)
         control.resize(self._aws, self._cluster, now)
         most = self._meter.spent_if(count, until - now + TIMER + STOPPING, self._dearest) - self._meter.spent
         bill = cost.receipt(self._meter.uses, self._terms.prices)
@@ -192,7 +193,7 @@ class Campaign:
             wanted -= 1
         return 0, 0.0
 
-    def _claim(self, count: int, *, detached_until: float | None = None) -> None:
+    def _hold(self, count: int, *, detached_until: float | None = None) -> None:
         """Write the lease: for as long as we are there, or (`detached_until`) for a campaign that we leave now."""
         now = self._clock.now()
         until = now + self._cluster.longest_lease if detached_until is None else now
@@ -210,7 +211,7 @@ class Campaign:
         """Let go of instances that have nothing to do any more, but for the one that a repeated run would need."""
         surplus = min(len(idle), self._claimed - 1)
         if surplus > 0:
-            self._claim(self._claimed - surplus)
+            self._hold(self._claimed - surplus)
             control.dismiss(self._aws, self._cluster, self._clock.now(), idle)
 
     def _affordable(self, wanted: int) -> int:
@@ -223,16 +224,16 @@ class Campaign:
 
 
 class Steward:
-    """Takes a campaign's steps from a thread of its own until it is told to stop."""
+    """Takes the steps of a claim from a thread of its own until it is told to stop."""
 
-    def __init__(self, campaign: Campaign, demand: Callable[[], Demand], pace: float = PACE) -> None:
+    def __init__(self, claim: Claim, demand: Callable[[], Demand], pace: float = PACE) -> None:
         """`demand` is called from the thread."""
-        self._campaign = campaign
+        self._claim = claim
         self._demand = demand
         self._pace = pace
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oppcloud-steward", daemon=True)
-        #: How the campaign stood last; None before the first step.
+        #: How the claim stood last; None before the first step.
         self.state: State | None = None
         #: What Amazon answered to the last step instead; "" if all was well.
         self.trouble = ""
@@ -252,7 +253,7 @@ class Steward:
             try:
                 demand = self._demand()
                 busy = demand.runs > 0
-                self.state = self._campaign.step(demand)
+                self.state = self._claim.step(demand)
                 self.trouble = ""
             except AwsError as error:
                 # The lease bridges several steps, and the next may succeed.

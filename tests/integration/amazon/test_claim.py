@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,7 +13,7 @@ import pytest
 from pytest_oppcloud.cloud.aws import Parameter
 from pytest_oppcloud.cloud.fleet import Demand
 from pytest_oppcloud.cloud.stack import control, lease, names
-from pytest_oppcloud.cloud.stack.campaign import Campaign, Steward, Terms
+from pytest_oppcloud.cloud.stack.claim import Claim, Steward, Terms
 from pytest_oppcloud.cloud.stack.lease import Lease
 from pytest_oppcloud.cloud.stack.prices import Prices
 
@@ -32,14 +33,12 @@ NOTHING = Demand(runs=0)
 @pytest.fixture
 def now(clock: Any) -> Any:
     """Let our clock agree with moto's, which dates parameters and instances."""
-    import time  # noqa: PLC0415
-
     clock.time = time.time()
     return clock
 
 
-def campaign(aws: Aws, cluster: Cluster, clock: Any, holder: str = "one", **terms: Any) -> Campaign:
-    return Campaign(aws, cluster, Terms(holder=holder, prices=PRICES, **terms), clock)
+def claim(aws: Aws, cluster: Cluster, clock: Any, holder: str = "one", **terms: Any) -> Claim:
+    return Claim(aws, cluster, Terms(holder=holder, prices=PRICES, **terms), clock)
 
 
 def desired(aws: Aws, cluster: Cluster) -> int:
@@ -47,7 +46,7 @@ def desired(aws: Aws, cluster: Cluster) -> int:
 
 
 def test_instances_come_with_the_work_and_go_with_it(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     assert [held.holder for held in lease.holding(control.leases(aws, cluster), now.now())] == ["one"]
     assert one.step(MUCH).claimed == 4
@@ -66,7 +65,7 @@ def test_instances_come_with_the_work_and_go_with_it(aws: Aws, cluster: Cluster,
 
 
 def test_campaigns_do_not_take_each_others_instances(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one, two = campaign(aws, cluster, now), campaign(aws, cluster, now, "two", max_instances=1)
+    one, two = claim(aws, cluster, now), claim(aws, cluster, now, "two", max_instances=1)
     for each in (one, two):
         each.begin()
     assert two.step(MUCH).claimed == 1
@@ -79,7 +78,7 @@ def test_campaigns_do_not_take_each_others_instances(aws: Aws, cluster: Cluster,
 
 
 def test_at_the_tail_idle_instances_go_and_those_at_work_stay(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     one.step(MUCH)
     first, *others = (held.id for held in aws.instances.tagged(names.TAG, "default") if held.id != cluster.head)
@@ -99,7 +98,7 @@ def test_at_the_tail_idle_instances_go_and_those_at_work_stay(aws: Aws, cluster:
 
 
 def test_what_others_claim_is_not_let_go(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one, two = campaign(aws, cluster, now), campaign(aws, cluster, now, "two")
+    one, two = claim(aws, cluster, now), claim(aws, cluster, now, "two")
     for each in (one, two):
         each.begin()
         each.step(MUCH)
@@ -110,7 +109,7 @@ def test_what_others_claim_is_not_let_go(aws: Aws, cluster: Cluster, now: Any) -
 
 
 def test_the_lease_is_renewed_in_time_and_not_at_every_step(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     (first,) = control.leases(aws, cluster)
     now.sleep(60.0)
@@ -124,7 +123,7 @@ def test_the_lease_is_renewed_in_time_and_not_at_every_step(aws: Aws, cluster: C
 
 def test_stops_before_it_costs_more_than_it_may(aws: Aws, cluster: Cluster, now: Any) -> None:
     limit = 0.25
-    one = campaign(aws, cluster, now, max_cost=limit)
+    one = claim(aws, cluster, now, max_cost=limit)
     one.begin()
     state = one.step(MUCH)
     assert state.claimed == 4
@@ -146,13 +145,13 @@ def test_stops_before_it_costs_more_than_it_may(aws: Aws, cluster: Cluster, now:
 
 def test_a_small_budget_buys_few_instances(aws: Aws, cluster: Cluster, now: Any) -> None:
     hourly = PRICES.dearest(cluster.worker_types, spot=True)
-    one = campaign(aws, cluster, now, max_cost=hourly * 0.12)
+    one = claim(aws, cluster, now, max_cost=hourly * 0.12)
     one.begin()
     assert one.step(MUCH).claimed == 2
 
 
 def test_a_steward_goes_on_after_an_error(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     aws.stacks.delete("oppcloud-default")
     steward = Steward(one, lambda: NOTHING, pace=0.01)
@@ -235,7 +234,7 @@ def leave_signs(amazon: str, cluster: Cluster, session: str, *kinds: str) -> Non
 def test_what_is_left_to_the_workers_lasts_as_long_as_its_work(
     aws: Aws, cluster: Cluster, now: Any, reaper: Callable[[], str], amazon: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = campaign(aws, cluster, now, "night")
+    one = claim(aws, cluster, now, "night")
     one.begin()
     one.step(MUCH)
     left = one.leave(MUCH, until=now.now() + 86400.0)
@@ -253,7 +252,7 @@ def test_what_is_left_to_the_workers_lasts_as_long_as_its_work(
     # It is not forgotten, though: somebody may come back to it.
     (held,) = control.leases(aws, cluster)
     assert (held.holder, held.instances, held.detached_until) == ("night", 4, round(left.until))
-    again = campaign(aws, cluster, now, "night")
+    again = claim(aws, cluster, now, "night")
     again.begin()
     assert desired(aws, cluster) == 0
     assert again.step(Demand(runs=1)).claimed == 1
@@ -270,7 +269,7 @@ def test_what_is_left_to_the_workers_lasts_as_long_as_its_work(
 
 
 def test_who_comes_back_takes_over_what_is_there_and_what_it_cost(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one, other = campaign(aws, cluster, now, "night"), campaign(aws, cluster, now, "day")
+    one, other = claim(aws, cluster, now, "night"), claim(aws, cluster, now, "day")
     one.begin()
     other.begin()
     one.step(Demand(runs=16, seconds=16 * 600.0, longest=600.0))
@@ -279,7 +278,7 @@ def test_who_comes_back_takes_over_what_is_there_and_what_it_cost(aws: Aws, clus
     other.end()
     assert desired(aws, cluster) == 2
     now.sleep(3600.0)
-    back = campaign(aws, cluster, now, "night")
+    back = claim(aws, cluster, now, "night")
     back.begin()
     assert back.step(NOTHING).claimed == 2, "it is not known yet what is left"
     assert back.step(Demand(runs=9)).claimed == 2
@@ -290,7 +289,7 @@ def test_who_comes_back_takes_over_what_is_there_and_what_it_cost(aws: Aws, clus
 
 def test_what_is_left_to_the_workers_costs_no_more_than_it_may(aws: Aws, cluster: Cluster, now: Any) -> None:
     hourly = 4 * PRICES.dearest(cluster.worker_types, spot=True)
-    one = campaign(aws, cluster, now, max_cost=hourly)
+    one = claim(aws, cluster, now, max_cost=hourly)
     one.begin()
     left = one.leave(MUCH, until=now.now() + 86400.0)
     assert left.instances == 4
@@ -299,7 +298,7 @@ def test_what_is_left_to_the_workers_costs_no_more_than_it_may(aws: Aws, cluster
     # Fewer instances rather than none at all, and none rather than one that would hardly have started.
     one.end()
     for share, instances in ((0.2, 2), (0.05, 0)):
-        small = campaign(aws, cluster, now, f"small-{instances}", max_cost=share * hourly)
+        small = claim(aws, cluster, now, f"small-{instances}", max_cost=share * hourly)
         small.begin()
         assert small.leave(MUCH, until=now.now() + 86400.0).instances == instances
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_oppcloud import hookspecs
 
@@ -97,3 +99,26 @@ def test_the_tests_that_the_check_list_names_are_there() -> None:
     assert named - tests.keys() == set()
     told = "\n".join(tests[name] for name in named)
     assert [name for name in re.findall(r"\b(test_\w+)\b(?!\.py)", page) if f"def {name}(" not in told] == []
+
+
+def test_the_recipe_for_github_keeps_no_keys_and_gives_strangers_no_role() -> None:
+    text = (ROOT / "docs/how-to/github-actions.md").read_text()
+    # YAML takes `on` for a boolean.
+    campaign, fork, reap = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    assert "aws-access-key-id" not in text
+    assert "secrets." not in text
+    for workflow in (campaign, reap):
+        assert workflow["permissions"]["id-token"] == "write"
+        assert "pull_request" not in workflow[True]
+        (job,) = workflow["jobs"].values()
+        # The role is for the environment, see its trust.
+        assert job["environment"]
+        assert any("role-to-assume" in step.get("with", {}) for step in job["steps"])
+    assert "id-token" not in fork["permissions"]
+    assert "role-to-assume" not in str(fork)
+    assert reap[True]["schedule"][0]["cron"]
+    assert {"run": "oppcloud reap --yes"} in reap["jobs"]["reap"]["steps"]
+    trust = json.loads(text.partition("<<'JSON'\n")[2].partition("    JSON\n")[0])
+    (subject,) = (value for key, value in trust["Statement"][0]["Condition"]["StringEquals"].items() if "sub" in key)
+    assert subject.endswith(":environment:cloud")
+    assert "*" not in subject

@@ -269,6 +269,18 @@ def test_workers_start_from_none_and_their_number_is_not_the_templates() -> None
     assert TEMPLATE["Parameters"]["MaxInstances"]["MaxValue"] <= 200
 
 
+def test_workers_are_spot_instances_with_a_slot_for_each_vcpu_unless_told_otherwise() -> None:
+    policy = properties("WorkerGroup")["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert policy["OnDemandBaseCapacity"] == 0
+    assert policy["OnDemandPercentageAboveBaseCapacity"] == {"Ref": "OnDemandPercentage"}
+    assert TEMPLATE["Parameters"]["OnDemandPercentage"]["Default"] == 0
+    # Without a number, a worker has as many slots as it has cores; the container may use all of them.
+    (container,) = properties("Worker")["ContainerDefinitions"]
+    assert not re.search(r"oppcloud_worker.*(-n|--slots)\b", "".join(container["Command"]))
+    assert "Cpu" not in container
+    assert "Memory" not in container
+
+
 def test_workers_are_of_all_types_that_are_given() -> None:
     """Gap of moto: instances of a mixed group get no type."""
     overrides = properties("WorkerGroup")["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]

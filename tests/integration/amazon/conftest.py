@@ -134,6 +134,14 @@ def _container(task: str) -> dict[str, Any]:
     return found
 
 
+def allowed_to_clients() -> set[str]:
+    """Return the actions that the stack's policy for clients allows."""
+    described = yaml.load(template.text(), _Loader)["Resources"]["ClientPolicy"]["Properties"]  # noqa: S506  # a safe loader
+    statements = described["PolicyDocument"]["Statement"]
+    actions = (statement["Action"] for statement in statements)
+    return {action for some in actions for action in ([some] if isinstance(some, str) else some)}
+
+
 class _Loader(yaml.SafeLoader):
     """Reads a template and forgets its functions."""
 

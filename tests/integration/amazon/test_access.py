@@ -17,9 +17,14 @@ import pytest
 import redis
 
 from pytest_oppcloud.cloud.aws import Aws, AwsError
-from pytest_oppcloud.cloud.stack import access, control, credentials, names, tunnel
+from pytest_oppcloud.cloud.fleet import Demand
+from pytest_oppcloud.cloud.stack import access, control, credentials, deploy, names, status, tunnel
+from pytest_oppcloud.cloud.stack.claim import Claim, Terms
 from pytest_oppcloud.cloud.stack.clock import RealClock
+from pytest_oppcloud.cloud.stack.cluster import find
 from pytest_oppcloud.cloud.stack.tunnel import Tunnel
+
+from .conftest import REGION, allowed_to_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +155,38 @@ def test_a_stopped_cluster_is_started_and_reached(
         assert queue.secrets["client/password"] not in repr(way)
         authority = way.authority
     assert not authority.exists()
+
+
+@pytest.mark.usefixtures("same_secrets", "plugin")
+def test_the_policy_for_clients_allows_all_that_a_session_asks_for(
+    amazon: str, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moto answers to everybody; so what is asked is held against what the policy names."""
+    monkeypatch.setenv("FORWARD_TO", f"127.0.0.1:{queue.port}")
+    asked: set[str] = set()
+    session = boto3.session.Session(region_name=REGION)
+    session.events.register(
+        "before-call", lambda model, **_: asked.add(f"{model.service_model.service_name}:{model.name}")
+    )
+    aws, clock = Aws(REGION, lambda service: session.client(service, endpoint_url=amazon)), RealClock()
+    found = find(aws, "default")
+    terms = Terms(holder="night", prices=deploy.present_prices(aws, found.worker_types))
+    control.stop_if_unwanted(aws, found, clock.now())
+    one = Claim(aws, found, terms, clock)
+    one.begin()
+    with access.opened(aws, found, clock, lambda _: None):
+        one.step(Demand(runs=1000))
+        idle = frozenset(one.id for one in aws.instances.tagged(names.TAG, "default") if one.id != found.head)
+        one.step(Demand(runs=1, waiting=0, idle=idle))
+    one.leave(Demand(runs=1), clock.now() + 3600)
+    again = Claim(aws, found, terms, clock)
+    again.begin()
+    status.look(aws, found, clock.now())
+    again.end()
+    # What the log, the files and the end of a session take is asked for elsewhere.
+    other = {"ssm:ResumeSession", "logs:FilterLogEvents", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+    asked = {"s3:ListBucket" if name == "s3:ListObjectsV2" else name for name in asked}
+    assert asked | other | {"s3:AbortMultipartUpload"} == allowed_to_clients()
 
 
 @pytest.mark.usefixtures("plugin")

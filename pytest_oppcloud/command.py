@@ -119,7 +119,7 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
     quiet = dict(_QUIET)
     for key, value in command_line_entries(plan, run).items():
         if quiet.get(key) != value and key != "fingerprint" and key not in _RESULT_FILES:
-            settings[key] = value  # noqa: PERF403 - a comprehension would hide the condition
+            settings[key] = value  # noqa: PERF403  # a comprehension would hide the condition
     settings.setdefault("sim-time-limit", UNLIMITED)
     return dict(sorted(settings.items()))
 

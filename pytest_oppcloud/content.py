@@ -184,7 +184,7 @@ def _ask_git(top: Path, *options: str) -> list[Path]:
     """Return files below `top` as `git ls-files` tells them; none without git, or outside of what it keeps."""
     try:
         answer = subprocess.run(
-            ["git", "-C", str(top), "ls-files", "-z", *options],  # noqa: S607 - whichever git the user has
+            ["git", "-C", str(top), "ls-files", "-z", *options],  # noqa: S607  # whichever git the user has
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,

@@ -15,8 +15,8 @@ import pytest
 from oppcloud_worker import simulation
 from oppcloud_worker.messages import Cause, RunOutcome
 
+from .cloud_options import uses_queue
 from .errors import MachineryError
-from .settings import uses_queue
 
 if TYPE_CHECKING:
     from oppcloud_worker.messages import RunRequest

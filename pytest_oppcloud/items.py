@@ -63,7 +63,7 @@ RECORD_ATTRIBUTE = "opp_record"
 RULES_ATTRIBUTE = "opp_rules"
 
 
-class SimulationFailed(OppcloudError):  # noqa: N818 - it is a verdict
+class SimulationFailed(OppcloudError):  # noqa: N818  # it is a verdict
     """The simulation failed, or differs from its baseline."""
 
 

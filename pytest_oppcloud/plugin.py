@@ -35,9 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         )
     if os.name == "nt":
         raise pytest.UsageError("pytest-oppcloud runs on Linux and macOS; on Windows use WSL, or -p no:oppsim")
+    from .cloud_options import add_cloud_options
     from .settings import add_settings
 
-    add_settings(parser)
+    group = parser.getgroup("oppcloud", "OMNeT++ simulations")
+    add_settings(parser, group)
+    add_cloud_options(group)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -236,12 +236,13 @@ class Settings:
     ini_files: Value[tuple[str, ...]]
 
 
-def add_settings(parser: pytest.Parser) -> None:
-    """Register the options and ini options."""
-    group = parser.getgroup("oppcloud", "OMNeT++ simulations")
+def add_settings(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+    """Register the options in `group`, and the ini options."""
     for setting in SETTINGS:
         if setting.option:
-            details = {} if setting.action == "store_true" else {"metavar": setting.metavar, "type": _typed(setting)}
+            details = (
+                {} if setting.action == "store_true" else {"metavar": setting.metavar, "type": checked(setting.parse)}
+            )
             group.addoption(
                 setting.option,
                 action=setting.action,
@@ -252,131 +253,14 @@ def add_settings(parser: pytest.Parser) -> None:
             )
         if setting.ini:
             parser.addini(setting.ini, setting.help.replace("\n", "; "), default=None)
-    _add_cloud_options(group)
 
 
-def _add_cloud_options(group: pytest.OptionGroup) -> None:
-    """Register the options of the cloud part: here, so that addopts may hold them where `-p no:oppcloud` is given."""
-    group.addoption(
-        "--oppcloud",
-        action="store_true",
-        default=False,
-        help="Run simulations on the workers of a queue\nThe queue at OPPCLOUD_REDIS_URL, or one of its own",
-    )
-    group.addoption(
-        "--oppcloud-workers",
-        type=int,
-        default=None,
-        metavar="N",
-        help="Simulations that the private worker runs at the same time\n"
-        "Default: the cores that may be used\nWorkers of a queue at OPPCLOUD_REDIS_URL have their own option",
-    )
-    group.addoption("--oppcloud-queue", default=None, metavar="NAME", help="Name of the queue (default: oppcloud)")
-    group.addoption(
-        "--oppcloud-wait",
-        type=float,
-        default=None,
-        metavar="SECONDS",
-        help="How long to wait for a worker to appear, and for a lost queue to come back\n"
-        "Default: 60, and 900 in a cluster\nThen the runs are errors",
-    )
-    group.addoption(
-        "--oppcloud-priority",
-        type=int,
-        default=None,
-        metavar="N",
-        help="Sessions of the same queue with a higher priority are served first (default: 0)\n"
-        "Those of equal priority share the workers",
-    )
-    group.addoption(
-        "--oppcloud-results",
-        default=None,
-        metavar="DIR",
-        help="Fetch the result files of all runs, passed ones too, to DIR, laid out as OMNeT++ leaves them\n"
-        "Without it only those of failed runs are fetched",
-    )
-    group.addoption(
-        "--oppcloud-progress",
-        choices=("auto", "live", "lines", "off"),
-        default="auto",
-        help="How to show what the workers do: lines that change on a terminal, a line now and then elsewhere, or "
-        "nothing\nDefault: auto, what fits",
-    )
-    group.addoption(
-        "--oppcloud-heartbeat",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="How long to wait between two lines that show progress (default: 30)",
-    )
-    group.addoption(
-        "--oppcloud-follow",
-        action="append",
-        default=[],
-        metavar="NODEID",
-        help="Show what this simulation prints, as it comes\nMay be given several times",
-    )
-    group.addoption(
-        "--oppcloud-stack",
-        default=None,
-        metavar="NAME",
-        help="Run simulations in the cluster NAME in Amazon's cloud, made by `oppcloud up`\nDefault: OPPCLOUD_STACK",
-    )
-    group.addoption(
-        "--oppcloud-region",
-        default=None,
-        metavar="REGION",
-        help="Where that cluster is\nDefault: AWS_REGION, else what is set up for Amazon's tools",
-    )
-    group.addoption(
-        "--oppcloud-max-cost",
-        type=float,
-        default=None,
-        metavar="USD",
-        help="Let the cluster go before the session has cost more; runs that are left are errors",
-    )
-    group.addoption(
-        "--oppcloud-detach",
-        action="store_true",
-        default=False,
-        help="Send the simulations to the queue at OPPCLOUD_REDIS_URL and leave; --oppcloud-attach judges them",
-    )
-    group.addoption(
-        "--oppcloud-attach",
-        default=None,
-        metavar="ID",
-        help="Judge the simulations of a session that was started before, with the same selection\n"
-        "`oppcloud sessions` lists those that there are",
-    )
-    group.addoption(
-        "--oppcloud-deadline",
-        type=_time,
-        default=None,
-        metavar="TIME",
-        help="How long workers serve a session that was detached, as 90min or 24h (default: 24h)",
-    )
-
-
-def _time(text: str) -> str:
-    """Return a time as it is, if it is one."""
-    try:
-        seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, found {text!r}") from error
-    return text
-
-
-def uses_queue(config: pytest.Config) -> bool:
-    """Tell whether simulations are wanted from a queue."""
-    return any(config.getoption(name, default=None) for name in ("oppcloud", "oppcloud_detach", "oppcloud_attach"))
-
-
-def _typed(setting: Setting) -> Callable[[str], str]:
-    """Return a check of the option's text that leaves it as it is: option values must survive xdist as builtins."""
+def checked(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """Return a check of an option's text that leaves it as it is: option values must survive xdist as builtins."""
 
     def check(text: str) -> str:
         try:
-            setting.parse(text)
+            parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{error}, found {text!r}") from error
         return text

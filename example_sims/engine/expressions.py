@@ -11,15 +11,10 @@ import typing
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pytest_oppcloud.inifile.expressions.operators import (
-    BINARY,
-    MATH_FUNCTIONS,
-    UNARY,
-    boolean,
-    c_math,
-    dimensionless_double,
-)
-from pytest_oppcloud.inifile.expressions.parser import Form, Node, parse
+from pytest_oppcloud.inifile.expressions.mathematics import MATH_FUNCTIONS, c_math, dimensionless_double
+from pytest_oppcloud.inifile.expressions.operators import BINARY, UNARY, boolean
+from pytest_oppcloud.inifile.expressions.parser import parse
+from pytest_oppcloud.inifile.expressions.tree import Form, Node
 from pytest_oppcloud.inifile.expressions.values import ExpressionError, Special, Value, print_value
 
 from .errors import SimulationError

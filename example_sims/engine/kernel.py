@@ -217,8 +217,8 @@ class Simulation:
         """Schedule the end, then initialize the network."""
         if self.sim_time_limit is not None:
             end = Event(self.environment)
-            end._ok = True  # noqa: SLF001  # how SimPy's own Timeout makes itself ready
-            end._value = None  # noqa: SLF001
+            # How SimPy's own Timeout makes itself ready.
+            end._ok, end._value = True, None  # noqa: SLF001  # see above
             end.callbacks.append(self._time_is_up)
             self.waiting += 1
             self.environment.schedule(end, _LAST_PRIORITY, self.sim_time_limit)

@@ -145,7 +145,7 @@ class _Count(Recorder):
         super().__init__(component, statistic, mode)
         self._count = 0
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._count += 1
 
@@ -154,7 +154,7 @@ class _Count(Recorder):
 
 
 class _TotalCount(_Count):
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         self._count += 1
 
 
@@ -163,7 +163,7 @@ class _Last(Recorder):
         super().__init__(component, statistic, mode)
         self._value = math.nan
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._value = value
 
@@ -176,7 +176,7 @@ class _Sum(Recorder):
         super().__init__(component, statistic, mode)
         self._sum = 0.0
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._sum += value
 
@@ -189,7 +189,7 @@ class _Min(Recorder):
         super().__init__(component, statistic, mode)
         self._value = math.inf
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._value = min(self._value, value)
 
@@ -202,7 +202,7 @@ class _Max(Recorder):
         super().__init__(component, statistic, mode)
         self._value = -math.inf
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._value = max(self._value, value)
 
@@ -216,7 +216,7 @@ class _Average(Recorder):
         self._count = 0
         self._sum = 0.0
 
-    def collect(self, time: int, value: float) -> None:  # noqa: ARG002
+    def collect(self, time: int, value: float) -> None:  # noqa: ARG002  # the signature is the recorder's
         if not math.isnan(value):
             self._count += 1
             self._sum += value

@@ -83,7 +83,7 @@ def _replace(path: Path, data: bytes) -> None:
     # Made by hand rather than by tempfile, which would hide the file from other users whatever their umask says.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+        with open(descriptor, "wb") as stream:  # noqa: PTH123  # a descriptor, not a path
             if path.exists():
                 os.fchmod(descriptor, path.stat().st_mode & 0o7777)
             stream.write(data)

@@ -37,8 +37,16 @@ in Amazon's cloud:
 `oppcloud COMMAND --help` tells more, and `oppcloud --version` which version this is."""
 
 
-#: Subcommands that are modules of their own name, with a function of that name.
-_AMAZON: Final = frozenset({"up", "status", "scale", "logs", "doctor", "down", "ps", "reap"})
+#: The module of each subcommand; there it is the function `<subcommand>_command`.
+_MODULES: Final = {
+    "runs": "runs",
+    "key": "key",
+    "image": "image",
+    "sessions": "sessions",
+    "cancel": "sessions",
+    "results": "sessions",
+    **{name: name for name in ("up", "status", "scale", "logs", "doctor", "down", "ps", "reap")},
+}
 
 
 class CommandLineError(Exception):
@@ -70,29 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int] | None:
-    if name == "runs":
-        from .runs import run_command  # noqa: PLC0415  # only what is used is imported
-
-        return run_command
-    if name == "key":
-        from .key import key_command  # noqa: PLC0415
-
-        return key_command
-    if name == "image":
-        from .image import image_command  # noqa: PLC0415
-
-        return image_command
-    if name in {"sessions", "cancel", "results"}:
-        from . import sessions  # noqa: PLC0415
-
-        return {
-            "sessions": sessions.sessions_command,
-            "cancel": sessions.cancel_command,
-            "results": sessions.results_command,
-        }[name]
-    if name in _AMAZON:
-        command: Callable[[Sequence[str]], int] = getattr(
-            importlib.import_module(f".{name}", __package__), f"{name}_command"
-        )
-        return command
-    return None
+    """Return the function of a subcommand, and import no other; None if there is none of this name."""
+    module = _MODULES.get(name)
+    if module is None:
+        return None
+    command: Callable[[Sequence[str]], int] = getattr(
+        importlib.import_module(f".{module}", __package__), f"{name}_command"
+    )
+    return command

@@ -50,7 +50,7 @@ _OPTIONS: Final = (
 _VOLATILE: Final = frozenset({"runid", "processid", "datetime", "datetimef"})
 
 
-def run_command(given: Sequence[str]) -> int:
+def runs_command(given: Sequence[str]) -> int:
     """Do what the command line says; return the exit code."""
     arguments = parse_runs_arguments(given)
     if arguments.help:

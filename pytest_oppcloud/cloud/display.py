@@ -120,7 +120,7 @@ class Display:
         self._ending.set()
         self._thread.join()
         self._show_output()
-        self._writer._file = self._screen.close()  # noqa: SLF001
+        self._writer._file = self._screen.close()  # noqa: SLF001  # back as it was
 
     # What reports a test is written in one piece.
 

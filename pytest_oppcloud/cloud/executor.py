@@ -73,7 +73,7 @@ class QueueExecutor:
         description: str,
         open_queue: Callable[[], Dispatcher],
         notify: Callable[[str], None],
-        heard: Callable[[str, str], None] = lambda name, slot: None,  # noqa: ARG005
+        heard: Callable[[str, str], None] = lambda _name, _slot: None,
         results: ResultsFolder | None = None,
         followed: Collection[str] = (),
     ) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: Seconds from the wish for an instance to its first run: the machine, its image, the worker.
-BOOT = 120.0
 #: Seconds after which a campaign should be done, if that can be had: about what people wait for.
 PATIENCE = 600.0
 #: What a run is taken to last when nobody knows, in seconds.

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.remote import ending, keys, sessions
-from oppcloud_worker.remote.sessions import SubmittedRun, digest_of
 
 from pytest_oppcloud.queues.sessions import person
 
@@ -16,11 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import redis
-    from oppcloud_worker.messages import RunRequest
-    from oppcloud_worker.remote.sessions import SessionRecord
+    from oppcloud_worker.remote.sessions import SessionRecord, SubmittedRun
     from oppcloud_worker.signing import ClusterKey
-
-    from .campaign import Order
 
 
 class SessionTakenError(Exception):
@@ -91,15 +87,3 @@ class Hold:
 def myself() -> str:
     """Return what this process says of itself."""
     return f"{person()} (process {os.getpid()})"
-
-
-def submitted_run(order: Order, request: RunRequest) -> SubmittedRun:
-    """Return what is noted of a run; `request` is that of the order, with its files by their digest."""
-    return SubmittedRun(
-        run=order.run,
-        name=request.name,
-        digest=digest_of(request),
-        content=request.content or "",
-        folder=order.model,
-        config=request.config,
-    )

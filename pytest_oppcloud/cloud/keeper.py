@@ -6,11 +6,15 @@ orders, and when the pipe closes, worker, server and folder go. On standard outp
 per line: `{"ready": …}`, `{"failed": why}`, and `{"gone": why}` when server or worker ended by themselves.
 """
 
+# No pathlib: it is slow to import.
+# ruff: noqa: PTH106, PTH118, PTH123
+
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -38,15 +42,15 @@ class Keeper:
     def __init__(self, orders: dict[str, object]) -> None:
         self._orders = orders
         self.folder = _private_folder()
-        self.socket = os.path.join(self.folder, "s")  # noqa: PTH118  # no pathlib: it is slow to import
+        self.socket = os.path.join(self.folder, "s")
         self._server: subprocess.Popen[bytes] | None = None
         self._worker: subprocess.Popen[bytes] | None = None
 
     def start(self) -> dict[str, object]:
         """Start both; return what pytest wants to know; raise `StartError`."""
         server, worker, environment = (self._orders[name] for name in ("server", "worker", "environment"))
-        log = os.path.join(self.folder, "server.log")  # noqa: PTH118
-        with open(log, "wb") as output:  # noqa: PTH123
+        log = os.path.join(self.folder, "server.log")
+        with open(log, "wb") as output:
             self._server = subprocess.Popen(
                 [
                     *server,  # type: ignore[misc]  # decoded JSON
@@ -59,12 +63,12 @@ class Keeper:
                 stderr=output,
             )
         self._await_server(log)
-        command = [*worker, "--url", f"unix://{self.socket}", "--cache", os.path.join(self.folder, "content")]  # type: ignore[misc]  # noqa: PTH118
+        command = [*worker, "--url", f"unix://{self.socket}", "--cache", os.path.join(self.folder, "content")]  # type: ignore[misc]  # words, as pytest has sent them
         self._worker = subprocess.Popen(
             [*command, "--key-from-stdin", "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env={**environment, "TMPDIR": self.folder},  # type: ignore[dict-item]
+            env={**environment, "TMPDIR": self.folder},  # type: ignore[dict-item]  # as above
             cwd=self.folder,
         )
         assert self._worker.stdin is not None  # noqa: S101  # a pipe, see above
@@ -85,7 +89,7 @@ class Keeper:
             assert self._server is not None  # noqa: S101  # started just before
             code = self._server.poll()
             if code is not None or time.monotonic() > deadline:
-                with open(log, errors="replace") as file:  # noqa: PTH123
+                with open(log, errors="replace") as file:
                     said = file.read()[-2000:].strip()
                 state = "does not answer" if code is None else f"ended with exit code {code}"
                 raise StartError(f"{self._orders['server']}: {state}; it said: {said or 'nothing'}")
@@ -118,14 +122,12 @@ def _private_folder() -> str:
     folder = tempfile.mkdtemp(prefix="opp-")
     if len(os.fsencode(folder)) + len("/s") < _SOCKET_PATH:
         return folder
-    os.rmdir(folder)  # noqa: PTH106
+    os.rmdir(folder)
     return tempfile.mkdtemp(prefix="opp-", dir="/tmp")  # mkdtemp makes it private
 
 
 def _closed(timeout: float | None) -> bool:
     """Wait for standard input; tell whether it is closed."""
-    import select  # noqa: PLC0415
-
     ready, _, _ = select.select([0], [], [], timeout)
     return bool(ready) and not os.read(0, 4096)
 

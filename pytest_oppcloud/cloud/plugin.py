@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -17,13 +18,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the session if it was asked for; a run without `--oppcloud` never imports redis or rq."""
-    from pytest_oppcloud.settings import uses_queue  # noqa: PLC0415
+    from pytest_oppcloud.cloud_options import uses_queue
 
     if not uses_queue(config) or config.option.collectonly:
         return
-    if sys.platform == "win32":
-        raise pytest.UsageError("--oppcloud needs Linux or macOS")
-    from .session import CloudSession  # noqa: PLC0415  # see above
-    from .settings import read_settings  # noqa: PLC0415
+    from .session import CloudSession
+    from .settings import read_settings
 
     config.pluginmanager.register(CloudSession(config, read_settings(config)), "oppcloud-session")

@@ -14,7 +14,7 @@ from pytest_oppcloud.errors import MachineryError
 
 from . import aws as amazon
 from .stack import access, cluster, deploy, status
-from .stack.campaign import Campaign, Steward, Terms
+from .stack.claim import Claim, Steward, Terms
 from .stack.clock import RealClock
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ClusterWish:
     """Which cluster is wanted, for whom."""
 
     name: str
@@ -41,7 +41,7 @@ class Wish:
 class RentedQueue:
     """A cluster's queue, with workers that come and go."""
 
-    def __init__(self, wish: Wish, *, demand: Callable[[], Demand], notify: Callable[[str], None]) -> None:
+    def __init__(self, wish: ClusterWish, *, demand: Callable[[], Demand], notify: Callable[[str], None]) -> None:
         """Wake the queue and wait until it answers; raise `SettingsError` or `MachineryError`.
 
         `demand` is called from a thread of ours.
@@ -56,15 +56,15 @@ class RentedQueue:
         prices = deploy.present_prices(services, found.worker_types)
         terms = Terms(holder=wish.session, prices=prices, max_cost=wish.max_cost)
         self._longest_lease = found.longest_lease
-        self._campaign = Campaign(services, found, terms, clock)
-        self._campaign.begin()
+        self._claim = Claim(services, found, terms, clock)
+        self._claim.begin()
         self._open = ExitStack()
         try:
             self._access = self._open.enter_context(access.opened(services, found, clock, notify))
         except BaseException:
             self._let_go()
             raise
-        self._steward = Steward(self._campaign, self._look)
+        self._steward = Steward(self._claim, self._look)
         self._steward.start()
 
     @property
@@ -107,7 +107,7 @@ class RentedQueue:
 
     def _let_go(self) -> None:
         try:
-            self.lines = tuple(self._campaign.end().text().splitlines())
+            self.lines = tuple(self._claim.end().text().splitlines())
         except MachineryError as error:
             ends = status.duration(self._longest_lease)
             self.lines = (

@@ -13,13 +13,14 @@ import redis
 from oppcloud_worker.messages import Cause, RunOutcome
 from oppcloud_worker.remote import keys, runs
 from oppcloud_worker.remote.connection import LOST
+from oppcloud_worker.remote.sessions import SubmittedRun, digest_of
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 from oppcloud_worker.ticket import Kind, Ticket
 
-from .building import Builds
 from .campaign import Arrival, Flight
-from .holding import SessionTakenError, submitted_run
+from .holding import SessionTakenError
+from .providing import Provider
 from .shipping import Shipping
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Sender:
             content_store(campaign.address.store, campaign.connection),
             lambda done, total: campaign.board.stage("bundle", done, total),
         )
-        self._builds = Builds(campaign, self._shipping)
+        self._provider = Provider(campaign, self._shipping)
         #: What the session's thread has ordered.
         self._orders: queue.SimpleQueue[Sequence[Order]] = queue.SimpleQueue()
         #: Those that are still to be queued, in their order.
@@ -151,10 +152,10 @@ class Sender:
         """Go on with what held runs wait for."""
         # First, or what is released here at once would be taken for a run that was never held, and be queued twice.
         self._decide()
-        if self._leads is None or not self._builds.is_due():
+        if self._leads is None or not self._provider.is_due():
             return
         with self._lease_kept():
-            for flight in self._builds.advance(lead=self._leads):
+            for flight in self._provider.advance(lead=self._leads):
                 if flight.ticket.kind is Kind.BUILD:
                     if self._leads:
                         self._unsent.appendleft(flight)
@@ -163,11 +164,11 @@ class Sender:
 
     def note_progress(self) -> None:
         """Note how many of the runs that were ordered are where they belong: in the queue, or at their end."""
-        self._settled = -1 if self.busy or self._builds.holds_any else self._boarded
+        self._settled = -1 if self.busy or self._provider.holds_any else self._boarded
 
     def leave(self) -> None:
         """Let others have built what this session would have built for them."""
-        self._builds.leave()
+        self._provider.leave()
 
     def close(self) -> None:
         """Remove what was kept for the case that the store loses it."""
@@ -220,7 +221,7 @@ class Sender:
             content, needs, held = order.content, order.needs, False
             try:
                 asked = request if content is None else self._shipping.addressed(request, content)
-                provided = None if content is None else self._builds.provided(content, needs)
+                provided = None if content is None else self._provider.provided(content, needs)
                 if provided is not None:
                     content, needs = provided.content, provided.needs
                     request = replace(self._shipping.addressed(request, content), product=provided.product)
@@ -251,9 +252,9 @@ class Sender:
             )
             flight = Flight(ticket=ticket, content=content, followed=order.followed, again=order.again)
             if self._campaign.hold is not None and not self._noted:
-                flight.noted = submitted_run(order, asked)
+                flight.noted = _noted(order, asked)
             if held:
-                self._builds.hold(flight)
+                self._provider.hold(flight)
             yield flight
 
     @contextlib.contextmanager
@@ -276,3 +277,15 @@ class Sender:
             done.set()
             if self._campaign.owner:
                 thread.join()
+
+
+def _noted(order: Order, request: RunRequest) -> SubmittedRun:
+    """Return what is noted of a run; `request` is that of the order, with its files by their digest."""
+    return SubmittedRun(
+        run=order.run,
+        name=request.name,
+        digest=digest_of(request),
+        content=request.content or "",
+        folder=order.model,
+        config=request.config,
+    )

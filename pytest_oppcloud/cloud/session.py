@@ -1,5 +1,6 @@
-"""The cloud's part in a pytest session: who submits, who owns the queue, and the run loop.
+"""The cloud's part in a pytest session: what its hooks do, from the first file that is collected to the summary.
 
+Where the queue is, `opening` knows; what this process is under xdist, `roles`.
 The run loop is modelled on xdist's DSession: a plugin object that owns `pytest_runtestloop`, drains one source of
 events, and leaves everything else to pytest.
 """
@@ -8,63 +9,39 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import enum
 import os
-import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.address import redacted
-from oppcloud_worker.remote.connection import connect
-from oppcloud_worker.remote.sessions import SessionRecord
-from oppcloud_worker.signing import ClusterKey
 from oppcloud_worker.store import ContentError
-from oppcloud_worker.wire import decode, encode
 
 from pytest_oppcloud import asking
 from pytest_oppcloud.errors import LocatedError, MachineryError, SettingsError
 from pytest_oppcloud.items import SimulationItem, simulation_items
 from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
-from pytest_oppcloud.queues.sessions import SharedQueue
 from pytest_oppcloud.session import NOTES_KEY, PROJECTS_KEY
 
-from .attaching import Attachment, attach, attach_command, join, new_record
-from .campaign import QueueAddress
-from .dispatcher import Dispatcher
+from .attaching import attach_command
 from .display import start_display
-from .embedded import EmbeddedQueue
 from .executor import QueueExecutor, Submission
-from .fleet import Demand
 from .loop import run_loop
+from .opening import SessionQueue
 from .planning import plan, remember
+from .roles import Role, hand_over, role_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from oppcloud_worker.messages import RunRequest
 
+    from .dispatcher import Dispatcher
     from .display import Display
-    from .rented import RentedQueue
     from .settings import CloudSettings
 
-#: Name in `workerinput` of what a process of xdist must know.
-_INPUT = "oppcloud"
 #: Files, or runs, that are named where many stay behind.
 _SHOWN = 5
 #: What starts a worker.
 _WORKER = "`python -m oppcloud_worker`"
-
-
-class Role(enum.Enum):
-    """What this process is in its session."""
-
-    #: The only one.
-    SINGLE = "single"
-    #: The process that xdist distributes tests from; it collects nothing and owns the queue.
-    CONTROLLER = "controller"
-    #: A process of xdist that runs tests.
-    WORKER = "worker"
 
 
 class CloudSession:
@@ -74,17 +51,9 @@ class CloudSession:
         """Prepare; nothing is started before it is known that there are simulations."""
         self._config = config
         self._settings = settings
-        self._name = settings.attach or secrets.token_hex(6)
-        #: What all processes of the session share; with this they keep it to themselves.
-        self._token = secrets.token_hex(8)
-        #: The session of before that this one goes on with, and its items that came to their end now.
-        self._attachment: Attachment | None = None
+        self._queue = SessionQueue(config, settings, self._notify)
+        #: In a session that goes on with one of before: the items that came to their end now.
         self._judged: set[str] = set()
-        self._embedded: EmbeddedQueue | None = None
-        self._rented: RentedQueue | None = None
-        #: How many runs are going to be sent, before they are.
-        self._expected = 0
-        self._dispatcher: Dispatcher | None = None
         self._display: Display | None = None
         self._ended = False
         #: By node id, as long as hooks may want to hear of them.
@@ -95,7 +64,7 @@ class CloudSession:
         self._turned_to = ""
         config.stash[PROJECTS_KEY].buildable = True
         self._executor = QueueExecutor(
-            description=self._description(),
+            description=self._queue.describe(),
             open_queue=self._open,
             notify=self._notify,
             heard=self._heard,
@@ -105,22 +74,7 @@ class CloudSession:
 
     @property
     def _role(self) -> Role:
-        if hasattr(self._config, "workerinput"):
-            return Role.WORKER
-        return Role.CONTROLLER if self._config.pluginmanager.has_plugin("dsession") else Role.SINGLE
-
-    def _description(self) -> str:
-        if self._settings.stack:
-            return f"simulations run in the cluster {self._settings.stack!r} in Amazon's cloud"
-        if self._settings.url is not None:
-            where = (
-                f"simulations run on workers of the queue {self._settings.queue!r} at {redacted(self._settings.url)}"
-            )
-            lines = [where, f"oppcloud: {self._settings.note}"] if self._settings.note else [where]
-            if not self._settings.attach and self._settings.detach is None:
-                lines.append(f"session {self._name}; should pytest be lost: pytest --oppcloud-attach {self._name} ...")
-            return "\n".join(lines)
-        return f"simulations run through a private queue, {self._settings.slots} at a time"
+        return role_of(self._config)
 
     def _notify(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -155,77 +109,16 @@ class CloudSession:
 
     def _open(self) -> Dispatcher:
         """Start what the session needs of the queue, once; raise `SettingsError` or `MachineryError`."""
-        if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self._address(), owner=self._role is not Role.WORKER)
-            self._dispatcher.start()
-            self._display = start_display(self._config, self._dispatcher.board, self._settings)
-        return self._dispatcher
+        dispatcher = self._queue.dispatcher
+        if dispatcher is None:
+            dispatcher = self._queue.open(all_results=self._all_results)
+            self._display = start_display(self._config, dispatcher.board, self._settings)
+        return dispatcher
 
     @property
     def _all_results(self) -> bool:
         """Whether the files of all runs are wanted: by people, or by a check of the project."""
         return self._settings.results is not None or any(map(asking.wants_files, self._items.values()))
-
-    def _address(self) -> QueueAddress:
-        settings = self._settings
-        shared = QueueAddress(
-            url="",
-            queue=settings.queue,
-            session=self._name,
-            patience=settings.wait,
-            priority=settings.priority,
-            store=settings.store,
-            all_results=self._all_results,
-            judges=self._role is not Role.CONTROLLER,
-        )
-        if self._role is Role.WORKER:
-            given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
-            key = ClusterKey.from_text(given["key"]) if given["key"] else None
-            address = replace(shared, url=given["url"], session=given["session"], key=key, store=given["store"])
-            if given["record"] is None:
-                return address
-            return self._with_record(address, decode(SessionRecord, given["record"]), given["token"])
-        if settings.url is not None:
-            address = replace(shared, url=settings.url, key=settings.key)
-            before = self._attachment
-            record = new_record(self._config, settings, self._name) if before is None else before.record
-            return self._with_record(address, record, self._token)
-        if settings.stack:
-            return self._rent(shared)
-        self._embedded = EmbeddedQueue(slots=settings.slots, queue=settings.queue)
-        return replace(
-            shared,
-            url=self._embedded.url,
-            key=self._embedded.key,
-            private=True,
-            trouble=self._embedded.trouble,
-        )
-
-    def _with_record(self, address: QueueAddress, record: SessionRecord, token: str) -> QueueAddress:
-        """Return the address of a session that people may come back to."""
-        submitted = None if self._attachment is None else self._attachment.runs
-        return replace(address, queue=record.queue, store=record.store, record=record, token=token, submitted=submitted)
-
-    def _rent(self, address: QueueAddress) -> QueueAddress:
-        """Wake the cluster; return where its queue is."""
-        # Here and not above: sessions without a cluster have no use for all that it needs.
-        from .rented import RentedQueue, Wish  # noqa: PLC0415
-
-        settings = self._settings
-        wish = Wish(name=settings.stack, region=settings.region, session=self._name, max_cost=settings.max_cost)
-        self._rented = RentedQueue(wish, demand=self._demand, notify=self._notify)
-        return replace(
-            address,
-            url=self._rented.url,
-            key=self._rented.key,
-            store=self._rented.store,
-            objection=self._rented.objection,
-        )
-
-    def _demand(self) -> Demand:
-        """Return what is left to be done; asked from another thread, also before there is a dispatcher."""
-        dispatcher = self._dispatcher
-        return Demand(runs=self._expected) if dispatcher is None else dispatcher.demand(self._expected)
 
     def _end(self, *, leave: bool = False) -> None:
         """Cancel what is left and end what was started, or `leave` it to the workers; may be called twice."""
@@ -236,19 +129,14 @@ class CloudSession:
             if self._display is not None:
                 self._display.stop()
             self._executor.close()
-            if self._dispatcher is not None:
-                self._dispatcher.finish(leave=leave or self._has_unjudged())
-                if self._role is not Role.WORKER:
-                    remember(self._config, self._dispatcher.statistics.seen)
         finally:
-            if self._embedded is not None:
-                self._embedded.close()
-            if self._rented is not None:
-                self._rented.close()
+            self._queue.close(leave=leave or self._has_unjudged())
+        if self._queue.dispatcher is not None and self._role is not Role.WORKER:
+            remember(self._config, self._queue.dispatcher.statistics.seen)
 
     def _has_unjudged(self) -> bool:
         """Tell whether the session was detached and has runs whose outcome nobody has been told."""
-        attachment = self._attachment
+        attachment = self._queue.attachment
         return attachment is not None and attachment.record.detached and bool(attachment.names - self._judged)
 
     @pytest.hookimpl(tryfirst=True)
@@ -257,20 +145,13 @@ class CloudSession:
         if not self._settings.attach:
             return
         try:
-            if self._role is Role.WORKER:
-                given: dict[str, Any] = self._config.workerinput[_INPUT]  # type: ignore[attr-defined]  # xdist's
-                key = ClusterKey.from_text(given["key"]) if given["key"] else None
-                queue = SharedQueue(connection=connect(given["url"]), key=key, url=given["url"])
-                self._attachment = join(queue, self._name)
-            else:
-                url = self._settings.url or ""
-                queue = SharedQueue(connection=connect(url), key=self._settings.key, url=url)
-                self._attachment = attach(queue, self._name, self._token, self._notify)
+            attachment = self._queue.attach()
+            if self._role is not Role.WORKER:
                 # From now on its place is kept.
                 self._open()
         except (SettingsError, MachineryError) as error:
             raise pytest.UsageError(f"--oppcloud-attach: {error}") from error
-        self._executor.description += f"\n{self._attachment.describe()}"
+        self._executor.description += f"\n{attachment.describe()}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -281,14 +162,7 @@ class CloudSession:
             raise pytest.UsageError(str(error)) from error
         except MachineryError as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        node.workerinput[_INPUT] = {
-            "url": address.url,
-            "session": address.session,
-            "key": "" if address.key is None else address.key.to_text(),
-            "store": address.store,
-            "record": None if address.record is None else encode(address.record),
-            "token": address.token,
-        }
+        hand_over(address, node.workerinput)
 
     def pytest_oppcloud_make_executor(self) -> QueueExecutor:
         """Return the executor of the queue."""
@@ -300,10 +174,11 @@ class CloudSession:
     ) -> Generator[None, None, None]:
         """Refuse to judge by a session what it was not asked for, when it is known what is collected."""
         yield
-        if self._attachment is None:
+        attachment = self._queue.attachment
+        if attachment is None:
             return
         wanted = [item for item in items if isinstance(item, SimulationItem) and item.is_wanted]
-        objection = self._attachment.objection(self._requests(wanted))
+        objection = attachment.objection(self._requests(wanted))
         if not objection:
             return
         if self._role is not Role.WORKER:
@@ -347,7 +222,7 @@ class CloudSession:
             if self._settings.detach is not None and not interrupted:
                 raise pytest.UsageError("--oppcloud-detach: there is no simulation to submit")
             return
-        self._expected = len(submissions)
+        self._queue.expected = len(submissions)
         self._tell_what_stays_behind(submissions)
         try:
             self._executor.submit(submissions)
@@ -420,7 +295,7 @@ class CloudSession:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which items came to their end."""
-        if self._attachment is not None and report.when == "teardown":
+        if self._queue.attachment is not None and report.when == "teardown":
             self._judged.add(report.nodeid)
 
     def _other_owners(self) -> list[str]:
@@ -449,33 +324,31 @@ class CloudSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell what the queue did, if it did anything, and how to come back to what was left."""
-        dispatcher = self._dispatcher
+        dispatcher = self._queue.dispatcher
         if dispatcher is None:
             return
         lines = [] if self._settings.detach else dispatcher.statistics.lines()
-        if self._rented is not None:
-            lines += self._rented.lines
+        lines += self._queue.cost
         if dispatcher.left:
-            lines += self._left_lines()
+            lines += self._left_lines(dispatcher)
         if lines and (dispatcher.left or self._config.get_verbosity() >= 0):
             terminalreporter.write_sep("=", "oppcloud")
             for line in lines:
                 terminalreporter.write_line(line)
 
-    def _left_lines(self) -> list[str]:
+    def _left_lines(self, dispatcher: Dispatcher) -> list[str]:
         """Return what people need to know of a session that goes on without pytest."""
-        served = self._dispatcher is not None and bool(self._dispatcher.statistics.workers)
-        missing = (
-            [] if served else [f"no worker serves the queue {self._settings.queue!r} now: start one with {_WORKER}"]
-        )
-        names = None if self._attachment is None else self._attachment.names - self._judged
-        count = self._expected if names is None else len(names)
+        attachment, session = self._queue.attachment, self._queue.session
+        names = None if attachment is None else attachment.names - self._judged
+        count = self._queue.expected if names is None else len(names)
         told = f"{count:,} run{'' if count == 1 else 's'}"
-        return [
-            f"{told} submitted as session {self._name}, none judged yet"
+        lines = [
+            f"{told} submitted as session {session}, none judged yet"
             if names is None
-            else f"session {self._name} goes on without pytest: {told} not judged yet",
-            f"judge them:  {attach_command(self._config.invocation_params.args, self._name)}",
-            f"stop them:   oppcloud cancel {self._name}",
-            *missing,
+            else f"session {session} goes on without pytest: {told} not judged yet",
+            f"judge them:  {attach_command(self._config.invocation_params.args, session)}",
+            f"stop them:   oppcloud cancel {session}",
         ]
+        if not dispatcher.statistics.workers:
+            lines.append(f"no worker serves the queue {self._settings.queue!r} now: start one with {_WORKER}")
+        return lines

@@ -32,7 +32,7 @@ class Update(enum.Enum):
     ALL = "all"
 
 
-def record_to_write(  # noqa: PLR0913 - three of them say what there is so far
+def record_to_write(  # noqa: PLR0913  # three of them say what there is so far
     mode: Update,
     obtained: Record,
     recording: Recording,

@@ -111,7 +111,7 @@ def _session(region: str | None) -> Any:
 
 def _errors() -> tuple[type[Exception], ...]:
     """Return all that boto3 may raise: refused, not reached, no credentials."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # late, as boto3
 
     return (BotoCoreError, ClientError)
 
@@ -125,7 +125,7 @@ def _ask(session: Any, service: str, question: str) -> dict[str, Any]:
 
 
 def _explain(error: Exception) -> NoReturn:
-    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
+    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415  # late, as boto3
 
     if isinstance(error, NoCredentialsError):
         raise SettingsError(

@@ -43,7 +43,8 @@ class Pattern:
         self.text = text
         elements = _Reader(byte_per_character(text)).elements()
         #: Set if the pattern is a plain text.
-        self._literal = "".join(elements) if all(isinstance(e, str) for e in elements) else None  # type: ignore[arg-type]
+        plain = [element for element in elements if isinstance(element, str)]
+        self._literal = "".join(plain) if len(plain) == len(elements) else None
         #: What every match ends with.
         self._suffix = elements[-1] if elements and isinstance(elements[-1], str) else ""
         self._elements = [_literal(e) if isinstance(e, str) else e for e in elements]

@@ -66,8 +66,10 @@ class _File:
     name: str
     #: As people can open it.
     shown: str
-    #: Absolute.
+    #: Absolute and without `..`, by which a file is known, and which relative names in it start from.
     path: str
+    #: As it is opened: `link/../x.ini` is a question for the file system.
+    opened: str
     #: The file and the line that include it; None for one that was asked for.
     included_at: tuple[str, int] | None = None
 
@@ -88,7 +90,7 @@ def read_sections(paths: Sequence[str], version: Version) -> list[Section]:
     """
     reader = _Reader(version)
     for path in paths:
-        reader.read(_File(path, path, os.path.abspath(path)), None, ())
+        reader.read(_File(path, path, os.path.abspath(path), path), None, ())
     return list(reader.sections.values())
 
 
@@ -140,9 +142,9 @@ class _Reader:
         if not file.name or "\0" in file.name:
             file.refuse(f"Cannot open ini file '{file.name}'")
         try:
-            if not stat.S_ISREG(os.stat(file.path).st_mode):
+            if not stat.S_ISREG(os.stat(file.opened).st_mode):
                 file.refuse(f"Cannot read ini file '{file.name}'", "it is no regular file")
-            with pathlib.Path(file.path).open("rb") as stream:
+            with pathlib.Path(file.opened).open("rb") as stream:
                 data = stream.read(MAX_BYTES - self._bytes + 1)
         except OSError as error:
             file.refuse(f"Cannot open ini file '{file.name}'", error.strerror or "", error)
@@ -173,9 +175,9 @@ class _Reader:
 
 def _beside(file: _File, included: str, line: int) -> _File:
     """Return the file that `include` names; OMNeT++ changes into the including file's directory, resolving links."""
-    directory = os.path.realpath(os.path.dirname(file.path))
+    opened = os.path.join(os.path.realpath(os.path.dirname(file.opened)), included)
     shown = os.path.join(os.path.dirname(file.shown), included)
-    return _File(included, shown, os.path.normpath(os.path.join(directory, included)), (file.shown, line))
+    return _File(included, shown, os.path.normpath(opened), opened, (file.shown, line))
 
 
 def _entry(text: str, file: _File, line: int) -> Entry:

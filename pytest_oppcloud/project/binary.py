@@ -62,11 +62,6 @@ class Binary:
         """Whether it was built for the C library musl."""
         return any("musl" in name for name in self.needed)
 
-    @property
-    def needs_omnetpp(self) -> bool:
-        """Whether it needs the shared libraries of OMNeT++."""
-        return any(_OMNETPP_LIBRARY.match(name) for name in self.needed)
-
     def found(self) -> Iterator[Path]:
         """Yield the libraries that it needs and that are where the file itself says."""
         for name in self.needed:

@@ -70,13 +70,13 @@ class ToleranceRule:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("a string was expected")  # noqa: TRY004 - checks raise this one error
+        raise ValueError("a string was expected")  # noqa: TRY004  # checks raise this one error
     return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("true or false was expected")  # noqa: TRY004 - checks raise this one error
+        raise ValueError("true or false was expected")  # noqa: TRY004  # checks raise this one error
     return value
 
 

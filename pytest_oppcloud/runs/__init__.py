@@ -5,7 +5,7 @@
         print(run.number, run.itervars, run.repetition, run.option("sim-time-limit"))
 
 The modules, each depending on those before it: `lists`, `placeholders` (`${...}`), `conditions`, `values` (of one
-variable), `scenario` (the loops), `collection`, `filenames`, `plan` (what all runs share), `run`, `selection`
+variable), `scenario` (the loops), `itervars`, `filenames`, `plan` (what all runs share), `run`, `selection`
 (run filters), `expansion`. Nothing here knows pytest.
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_oppcloud.errors import IniError
 
-from .collection import Collected, collect
+from .itervars import Collected, collect
 from .plan import Plan
 from .run import Runs
 from .scenario import MAX_RUNS, Scenario, Values

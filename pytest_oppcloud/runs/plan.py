@@ -17,8 +17,8 @@ from pytest_oppcloud.inifile.lookup import Key, Lookup
 from pytest_oppcloud.inifile.options import Scope
 from pytest_oppcloud.inifile.patterns import PatternError
 
-from .collection import REPETITION, ChainEntry, Collected
 from .filenames import encode
+from .itervars import REPETITION, ChainEntry, Collected
 from .lists import ListError
 from .placeholders import PlaceholderError, Template, make_template, parse_placeholders
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 
 from pytest_oppcloud.errors import IniError
 
-from .collection import PREDEFINED, REPETITION
+from .itervars import PREDEFINED, REPETITION
 from .placeholders import PlaceholderError
 
 if TYPE_CHECKING:

@@ -35,10 +35,10 @@ def numbers_of(run_filter: str, run_count: int) -> Sequence[int]:
         return range(run_count)
     numbers: list[int] = []
     for low, high in _ranges(run_filter):
-        if low <= high and high >= run_count:
-            raise IniError(
-                f"Run number {max(low, run_count)} in run list '{run_filter}' is out of range 0..{run_count - 1}"
-            )
+        if low < 0 or high >= run_count:
+            # OMNeT++ does not look at the lower bound, and crashes.
+            number = low if low < 0 else max(low, run_count)
+            raise IniError(f"Run number {number} in run list '{run_filter}' is out of range 0..{run_count - 1}")
         if len(numbers) + high - low > _MAX_NUMBERS:
             raise IniError(f"Run list '{run_filter:.40}...' names too many runs")
         numbers.extend(range(low, high + 1))
@@ -46,7 +46,7 @@ def numbers_of(run_filter: str, run_count: int) -> Sequence[int]:
 
 
 def _ranges(run_list: str) -> list[tuple[int, int]]:
-    """Return first and last number of each item (OMNeT++ 6.1, src/common/enumstr.cc)."""
+    """Return first and last number of each item that names a run (OMNeT++ 6.1, src/common/enumstr.cc)."""
     ranges: list[tuple[int, int]] = []
     position = 0
     end = len(run_list.rstrip(SPACE))
@@ -56,7 +56,11 @@ def _ranges(run_list: str) -> list[tuple[int, int]]:
             raise IniError(f"Syntax error in run list '{run_list}'")
         position = match.end()
         low = _c_int(match.group(1))
-        ranges.append((low, low if match.group(2) is None else _c_int(match.group(2))))
+        high = low if match.group(2) is None else _c_int(match.group(2))
+        if low == -1 <= high:
+            break  # that is how OMNeT++ marks the end of a list
+        if low <= high:
+            ranges.append((low, high))
     return ranges
 
 
@@ -111,5 +115,6 @@ def _without_references(text: str) -> str:
 
 
 def _c_int(digits: str) -> int:
-    """Return a run number; so large a one that C's int cannot hold it is as good as any other that does not exist."""
-    return int(digits[-10:]) if len(digits.lstrip("0")) <= 10 else 2**31
+    """Return a number as C's `atoi` does it: 64 bits at most, of which the lower 32 remain."""
+    number = 2**63 - 1 if len(digits.lstrip("0")) > 19 else min(int(digits[-19:]), 2**63 - 1)
+    return (number + 2**31) % 2**32 - 2**31

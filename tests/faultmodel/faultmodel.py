@@ -49,7 +49,7 @@ class Probe(SimpleModule):
             close_results()
             self.strike(AT_DESTRUCTION)
 
-        self.simulation.close = destroy  # type: ignore[method-assign]
+        self.simulation.close = destroy  # type: ignore[method-assign]  # to fail there is its task
         self.tick = Message("tick")
         self.schedule_after(from_seconds(self.par("delay")), self.tick)
 

@@ -45,7 +45,7 @@ _OMNETPP_IMAGE = "ghcr.io/omnetpp/omnetpp:u24.04-6.1.0"
 #: Bases and layers stay from one run to the next.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-oppcloud" / "image-tests"
 _SYSTEMD = Path("/run/systemd/system")
-PASSWORD = "only-for-the-tests"  # noqa: S105
+PASSWORD = "only-for-the-tests"  # noqa: S105  # of a server that the tests start
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,6 +47,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+@pytest.fixture(autouse=True)
+def _no_nohup() -> Iterator[None]:
+    """Undo what `nohup make test` says of SIGHUP: children would inherit it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not shutil.which("ps"), reason="no ps"))])
 def own(request: pytest.FixtureRequest) -> Iterator[Guardian]:
     """Start a guardian that finds descendants as on Linux, and one that does as elsewhere."""
@@ -291,7 +299,7 @@ def test_nothing_outlives_us(number: int) -> None:
         process.send_signal(number)
         process.wait(PATIENCE)
     for pid in pids.values():
-        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]  # a default, not a parameter
 
 
 def test_the_interpreters_own_end_leaves_no_guardian() -> None:

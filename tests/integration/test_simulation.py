@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oppcloud_worker.messages import Cause, Limits, RunOutcome, RunRequest
@@ -24,8 +25,8 @@ Run = Callable[..., RunOutcome]
 def run(tmp_path: Path) -> Run:
     """Execute a config of the fault model; keywords are fields of the request and arguments of `execute`."""
 
-    def execute_fault(config: str, *, stop: Stop | None = None, **fields: object) -> RunOutcome:
-        request: dict[str, object] = {
+    def execute_fault(config: str, *, stop: Stop | None = None, **fields: Any) -> RunOutcome:
+        request: dict[str, Any] = {
             "name": config,
             "program": (sys.executable, "faultmodel.py"),
             "arguments": ("-u", "Cmdenv", "-c", config, "-r", "0"),
@@ -35,7 +36,7 @@ def run(tmp_path: Path) -> Run:
             "repetition": 0,
             "limits": Limits(timeout=60),
         }
-        return execute(RunRequest(**{**request, **fields}), tmp_path / "run", stop=stop)  # type: ignore[arg-type]
+        return execute(RunRequest(**{**request, **fields}), tmp_path / "run", stop=stop)
 
     return execute_fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from oppcloud_worker.checking import MAX_FILES, checked, printable
@@ -18,9 +19,9 @@ GOOD = RunOutcome(
 )
 
 
-def with_file(**changes: object) -> dict[str, object]:
-    values: dict[str, object] = {"path": "results/a.sca", "size": 1, "digest": DIGEST, **changes}
-    return {"files": (ResultFile(**values),)}  # type: ignore[arg-type]
+def with_file(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"path": "results/a.sca", "size": 1, "digest": DIGEST, **changes}
+    return {"files": (ResultFile(**values),)}
 
 
 def test_what_a_worker_sends_is_taken() -> None:
@@ -44,9 +45,9 @@ def test_what_a_worker_sends_is_taken() -> None:
         {"values": (RecordedValue(kind="verdict", module="", name="x", value="1"),)},
     ],
 )
-def test_what_no_worker_sends_is_refused(changes: dict[str, object]) -> None:
+def test_what_no_worker_sends_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(MessageError):
-        checked(replace(GOOD, **changes))  # type: ignore[arg-type]
+        checked(replace(GOOD, **changes))
 
 
 def test_texts_do_nothing_to_a_terminal() -> None:

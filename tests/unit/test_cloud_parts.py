@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from oppcloud_worker.address import redacted
 from oppcloud_worker.messages import PROTOCOL, Cause, RunRequest
 from oppcloud_worker.remote.connection import connect
 from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
-from oppcloud_worker.ticket import Ticket, VersionMismatchError, parse_job_id
+from oppcloud_worker.ticket import Ticket, VersionMismatchError
 from oppcloud_worker.wire import MessageError
 
 from pytest_oppcloud.cloud.statistics import Statistics
@@ -86,7 +87,7 @@ def test_a_ticket_survives_the_way() -> None:
     )
 
     assert Ticket.from_json(json.loads(json.dumps(ticket.to_json()))) == ticket
-    assert parse_job_id(ticket.job_id) == ("s1", "r_1", 3)
+    assert ticket.job_id == "s1-r_1-3"
 
 
 def test_the_next_attempt_counts_what_counts() -> None:
@@ -105,7 +106,7 @@ def test_each_cause_counts_against_its_own_retries() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"protocol": PROTOCOL + 1}, {"version": "0"}, {"protocol": None}])
-def test_another_version_is_told_before_anything_else_is_read(changes: dict[str, object]) -> None:
+def test_another_version_is_told_before_anything_else_is_read(changes: dict[str, Any]) -> None:
     data = {"protocol": PROTOCOL, "version": "?", "of another form": 1} | changes
 
     with pytest.raises(VersionMismatchError, match="the client is"):
@@ -126,8 +127,8 @@ def test_names_that_could_reach_other_keys_are_refused(name: str) -> None:
         Ticket(session="s", run=name, queue="q", request=REQUEST)
 
 
-def event(kind: str, run: str, **values: object) -> Event:
-    return Event(**{"kind": kind, "run": run, "attempt": 1, "slot": "host-1-abc-1", **values})  # type: ignore[arg-type]
+def event(kind: str, run: str, **values: Any) -> Event:
+    return Event(**{"kind": kind, "run": run, "attempt": 1, "slot": "host-1-abc-1", **values})
 
 
 def test_the_statistics_count_each_run_once() -> None:

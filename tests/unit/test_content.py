@@ -48,7 +48,7 @@ def test_without_git_the_folder_minus_what_is_made(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_with_git_what_it_tracks_and_the_program(tmp_path: Path) -> None:
     touched(tmp_path, "a.ned", "omnetpp.ini", "secret.txt", "gone.ned", "baselines/z", "out/gcc-release/p")
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607 - whichever git there is
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607  # whichever git there is
     add = ["git", "-C", str(tmp_path), "add", "a.ned", "omnetpp.ini", "gone.ned", "baselines"]
     subprocess.run(add, check=True)
     (tmp_path / "gone.ned").unlink()
@@ -71,8 +71,8 @@ def test_what_the_settings_say(tmp_path: Path) -> None:
 def test_what_git_does_not_know_stays_behind_and_is_told(tmp_path: Path) -> None:
     touched(tmp_path, "a.ned", "new.ned", "new_m.cc", "ignored.ned", "notes.txt", "sub/extra.ned", "p")
     (tmp_path / ".gitignore").write_text("ignored.ned\n")
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607 - whichever git there is
-    subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607  # whichever git there is
+    subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607  # whichever git there is
     content = content_of(project(tmp_path, '[files]\nextra = ["sub/extra.ned"]\n'), program(tmp_path / "p"), tmp_path)
     assert names(content) == [".gitignore", "a.ned", "p", "sub/extra.ned"]
     assert content.left_behind == (tmp_path / "new.ned",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.messages import Cause
@@ -126,9 +126,9 @@ def test_only_runs_that_came_to_their_end_tell_how_long_they_take() -> None:
     }
 
 
-def slot(worker: str, memory: int = 0, image: str = "", **changes: object) -> SlotInfo:
+def slot(worker: str, memory: int = 0, image: str = "", **changes: Any) -> SlotInfo:
     values = {"name": f"{worker}-1", "worker": worker, "host": "h", "pid": 1, "memory": memory, "image": image}
-    return SlotInfo(**{**values, **changes})  # type: ignore[arg-type]
+    return SlotInfo(**{**values, **changes})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ HERE = "linux-x86_64-glibc-2.36"
 OLD = "linux-x86_64-glibc-2.31"
 
 
-def binary(system: str = "linux", machine: str = "x86_64", **values: object) -> Binary:
-    return Binary(path=Path("/m/sim"), system=system, machine=machine, **values)  # type: ignore[arg-type]
+def binary(system: str = "linux", machine: str = "x86_64", **values: Any) -> Binary:
+    return Binary(path=Path("/m/sim"), system=system, machine=machine, **values)
 
 
 def wish(*binaries: Binary, built: bool = True, buildable: bool = False, omnetpp: str = "") -> Wish:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.console import Console
@@ -58,7 +58,7 @@ Judge = Callable[..., Judgement]
 @pytest.fixture
 def judged(tmp_path: Path) -> Judge:
     def make(
-        stdout: str = END, stderr: str = "", *, fingerprint: str | None = None, result: str = RESULT, **end: object
+        stdout: str = END, stderr: str = "", *, fingerprint: str | None = None, result: str = RESULT, **end: Any
     ) -> Judgement:
         results = tmp_path / "results"
         results.mkdir()
@@ -70,7 +70,7 @@ def judged(tmp_path: Path) -> Judge:
         out.close()
         err.close()
         request = replace(REQUEST, fingerprint=fingerprint)
-        return judge(request, replace(DONE, **end), out, err, results)  # type: ignore[arg-type]
+        return judge(request, replace(DONE, **end), out, err, results)
 
     return make
 
@@ -187,7 +187,7 @@ def test_a_mismatch_beside_another_error_is_an_error(judged: Judge) -> None:
         ),
     ],
 )
-def test_causes(judged: Judge, stdout: str, stderr: str, end: dict[str, object], cause: Cause) -> None:
+def test_causes(judged: Judge, stdout: str, stderr: str, end: dict[str, Any], cause: Cause) -> None:
     judgement = judged(stdout, stderr, **end)
     assert judgement.cause is cause, judgement.message
     assert judgement.message

@@ -210,7 +210,7 @@ def test_durations_and_sizes_are_for_people() -> None:
     assert [duration(seconds) for seconds in (0, 99, 100, 5990, 6000, 100_000)] == [
         "0 s", "99 s", "2 min", "1 h 40 min", "1 h 40 min", "27 h 47 min",
     ]  # fmt: skip
-    assert [size(count) for count in (999, 1000, 999_499, 1_500_000, 2e9)] == [  # type: ignore[arg-type]
+    assert [size(count) for count in (999, 1000, 999_499, 1_500_000, 2_000_000_000)] == [
         "999 B", "1 kB", "999 kB", "1.5 MB", "2.0 GB",
     ]  # fmt: skip
 

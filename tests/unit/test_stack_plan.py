@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from oppcloud_worker import __version__
@@ -150,6 +151,6 @@ def test_ten_instances_cost_ten_times_one() -> None:
         ({"head_type": "t3.gigantic"}, "no price is known"),
     ],
 )
-def test_what_cannot_be_had(wished: dict[str, object], message: str) -> None:
+def test_what_cannot_be_had(wished: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Options(**wished)  # type: ignore[arg-type]
+        Options(**wished)

@@ -194,11 +194,6 @@ class Console:
         matches = _STATUS.findall(self.text)
         return f"event #{matches[-1][0]}, t={matches[-1][1]}s" if matches else ""
 
-    @property
-    def truncated(self) -> bool:
-        """Tell whether bytes were left out."""
-        return self._dropped > 0
-
 
 def read_verdict(line: str) -> FingerprintVerdict | None:
     """Read a line as a fingerprint verdict, in the form of 6.x or in that of 7.0 (an error)."""

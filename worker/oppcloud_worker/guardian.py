@@ -1,8 +1,9 @@
 """The guardian: a small process that starts simulations, one at a time, and ends them with all their descendants.
 
 It runs as a script of its own (`python -I -S -E guardian.py`), knows nothing of this package, and imports little so
-that it starts fast. Its standard input is a socket to the process that uses it; when that end closes, for whatever
-reason, everything that still runs is killed and the guardian exits. It obeys nothing but this socket.
+that it starts fast: that is why it is one file. Its standard input is a socket to the process that uses it; when that
+end closes, for whatever reason, everything that still runs is killed and the guardian exits. It obeys nothing but this
+socket.
 
 A message is four bytes of length and a marshalled value (faster to import than json, and bytes stay bytes; both ends
 run the same interpreter). Towards the guardian: a job (see `Supervisor.serve`), sent together with the two file
@@ -12,6 +13,9 @@ Why no descendant escapes: on Linux the guardian is a child subreaper, so whatev
 also after setsid; it is done only when it has no children left. Elsewhere every descendant is recognised by its
 parent, by its process group, or by a mark in its environment, as `ps` shows them.
 """
+
+# No pathlib: it is slow to import.
+# ruff: noqa: PTH123, PTH208
 
 from __future__ import annotations
 
@@ -35,12 +39,13 @@ if TYPE_CHECKING:
 MARK = "OPPCLOUD_RUN_MARK"
 #: Seconds during which killed processes are waited for; one that hangs in the kernel for longer is reported.
 PATIENCE = 3.0
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 #: The kernel's preferred victim when memory runs short is the simulation, not the worker beside it.
 _OOM_SCORE = b"500"
 _LINUX = sys.platform == "linux"
+#: What prctl(2) is asked for (linux/prctl.h).
+_PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 #: Of root's rights: to read everything, to load modules, raw devices, to trace others, to administrate, to reboot, to
 #: look in by way of performance counters, kernel programs and checkpoints.
@@ -380,10 +385,10 @@ def _kill(pid: int, number: int) -> None:
 def _by_proc() -> set[int]:
     """Return all descendants of this process that still run, as /proc tells; zombies are none."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208  # no pathlib here
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                with open(f"/proc/{name}/stat", "rb") as file:
                     # The name of the program stands in parentheses and may hold anything.
                     state, parent = file.read().rpartition(b")")[2].split()[:2]
             except OSError as error:
@@ -412,8 +417,8 @@ def _by_children() -> set[int]:
     while new:
         pid = new.pop()
         try:
-            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # no pathlib here
-                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                     children = set(map(int, file.read().split())) - found
                 found |= children
                 new += children
@@ -427,7 +432,7 @@ def _by_children() -> set[int]:
 def _own_memory(pid: int) -> int:
     """Return the bytes of memory that a process shares with nobody, 0 if it is gone."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/statm", "rb") as file:
             _, resident, shared = map(int, file.read().split()[:3])
     except OSError:
         return 0
@@ -467,10 +472,10 @@ def by_environment(mark: str) -> set[int]:
     """Return all processes that bear the mark in their environment, as Linux's /proc tells."""
     sign = f"{MARK}={mark}".encode()
     found = set()
-    for name in os.listdir("/proc"):  # noqa: PTH208  # no pathlib here
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
+                with open(f"/proc/{name}/environ", "rb") as file:
                     if sign in file.read().split(b"\0"):
                         found.add(int(name))
             except OSError:
@@ -505,9 +510,9 @@ def _oom_kills() -> int:
     if not _LINUX:
         return 0
     try:
-        with open("/proc/self/cgroup") as file:  # noqa: PTH123
+        with open("/proc/self/cgroup") as file:
             group = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::")), None)
-        with open(f"/sys/fs/cgroup{group}/memory.events") as file:  # noqa: PTH123
+        with open(f"/sys/fs/cgroup{group}/memory.events") as file:
             counts = dict(line.split() for line in file)
         return int(counts.get("oom_kill", 0))
     except (OSError, ValueError):

@@ -41,12 +41,12 @@ def main() -> int:
     folder = Path(tempfile.gettempdir())
     age = silence(folder, time.time())
     if age is None:
-        print(f"no worker has reached its queue yet (nothing in {folder})")  # noqa: T201
+        print(f"no worker has reached its queue yet (nothing in {folder})")
         return 1
     if age > SLOT_LEASE:
-        print(f"the worker has not reached its queue for {age:.0f} s")  # noqa: T201
+        print(f"the worker has not reached its queue for {age:.0f} s")
         return 1
-    print(f"the worker reached its queue {max(age, 0.0):.0f} s ago")  # noqa: T201
+    print(f"the worker reached its queue {max(age, 0.0):.0f} s ago")
     return 0
 
 

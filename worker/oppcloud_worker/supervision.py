@@ -358,8 +358,3 @@ def guardian() -> Iterator[Guardian]:
             _pool.give_back(lent)
         else:
             lent.close()
-
-
-def close_guardians() -> None:
-    """End the guardians that wait for a job; happens by itself when the process exits."""
-    _pool.close()

@@ -154,11 +154,3 @@ def check_version(data: object) -> dict[str, object]:
             f"this worker is {__version__} (protocol {PROTOCOL})"
         )
     return data
-
-
-def parse_job_id(job_id: str) -> tuple[str, str, int]:
-    """Return session, run and attempt; raise `MessageError` where it is none of ours."""
-    parts = job_id.split("-")
-    if len(parts) != 3 or not parts[2].isdecimal():
-        raise MessageError(f"{job_id!r:.80} is no job of ours")
-    return parts[0], parts[1], int(parts[2])

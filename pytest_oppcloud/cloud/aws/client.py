@@ -71,8 +71,8 @@ def connect(region: str | None = None, profile: str | None = None) -> Aws:
     """
     try:
         import boto3  # noqa: PLC0415  # only here, see the package
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415  # late, as boto3
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # late, as boto3
     except ModuleNotFoundError as error:
         raise AwsError(f"{error.name} is not installed", advice=_INSTALL) from error
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
@@ -86,7 +86,7 @@ def connect(region: str | None = None, profile: str | None = None) -> Aws:
 
 
 def _client(session: Any, service: str, config: object) -> Any:
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # late, as boto3
 
     try:
         return session.client(service, config=config)

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from .service import Service
 
 
-def _pairs(values: Mapping[str, str], key: str, value: str) -> list[dict[str, str]]:
-    return [{key: name, value: text} for name, text in values.items()]
+def _wanted(name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return how a stack is to be, as Amazon is told."""
+    return {
+        "StackName": name,
+        "TemplateBody": template,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        "Capabilities": ["CAPABILITY_IAM"],
+    }
 
 
 def _stack(answer: Mapping[str, Any]) -> Stack:
@@ -65,27 +72,12 @@ class Stacks:
 
     def create(self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Begin to make a stack; when that fails, what was made is removed again."""
-        self._service.call(
-            "create_stack",
-            StackName=name,
-            TemplateBody=template,
-            Parameters=_pairs(parameters, "ParameterKey", "ParameterValue"),
-            Tags=_pairs(tags, "Key", "Value"),
-            Capabilities=["CAPABILITY_IAM"],
-            OnFailure="ROLLBACK",
-        )
+        self._service.call("create_stack", **_wanted(name, template, parameters, tags), OnFailure="ROLLBACK")
 
     def update(self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> bool:
         """Begin to change a stack; return False if there is nothing to change."""
         try:
-            self._service.call(
-                "update_stack",
-                StackName=name,
-                TemplateBody=template,
-                Parameters=_pairs(parameters, "ParameterKey", "ParameterValue"),
-                Tags=_pairs(tags, "Key", "Value"),
-                Capabilities=["CAPABILITY_IAM"],
-            )
+            self._service.call("update_stack", **_wanted(name, template, parameters, tags))
         except AwsError as error:
             if error.code == "ValidationError" and "No updates are to be performed" in error.message:
                 return False

@@ -31,9 +31,9 @@ def make(name: str, now: dt.datetime | None = None) -> Certificates:
     """Return new certificates for the queue of a cluster."""
     try:
         from cryptography import x509  # noqa: PLC0415  # an extra, and slow to import
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  # late, too
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415  # late, too
+        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415  # late, too
     except ModuleNotFoundError as error:
         raise AwsError(f"{error.name} is not installed", advice="pip install 'pytest-oppcloud[aws]'") from error
 

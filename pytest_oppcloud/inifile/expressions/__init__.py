@@ -6,7 +6,8 @@
     quantity("1h 30min")                                 -> 5400.0
 
 Errors are `ExpressionError` with OMNeT++'s words, and `ExpressionSyntaxError` where the text is no expression at all.
-The modules, each depending on those before it: `values`, `units`, `tokens`, `parser`, `operators`, `compiler`.
+The modules, each depending on those before it: `values`, `units`, `tokens`, `literals`, `tree`, `parser`,
+`mathematics`, `operators`, `compiler`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 from .compiler import Functions, Program, Variables, compile_tree
-from .parser import Form, Node, parse
+from .parser import parse
+from .tree import Form, Node
 from .units import convert, parse_quantity
 from .values import (
     ExpressionError,

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from .operators import BINARY, MATH_FUNCTIONS, UNARY, boolean, c_math, dimensionless_double, to_unit
-from .parser import Form, Node
+from .mathematics import MATH_FUNCTIONS, c_math, dimensionless_double
+from .operators import BINARY, UNARY, boolean, to_unit
+from .tree import Form, Node
 from .units import find_unit
 from .values import (
     ExpressionError,

@@ -1,7 +1,7 @@
-"""What operators and built-in functions compute (OMNeT++ 6.1, src/common/exprnodes.cc, exprnode.cc, intutil.cc).
+"""What operators and unit conversions compute (OMNeT++ 6.1, src/common/exprnodes.cc, exprnode.cc, intutil.cc).
 
 Integers are 64 bits wide and checked for overflow; quantities are brought to a common unit; whatever touches
-`undefined` is undefined. Depends on values, units and patterns.
+`undefined` is undefined. Depends on values, units, patterns and `mathematics`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from pytest_oppcloud.inifile.characters import encoded
 from pytest_oppcloud.inifile.patterns import Pattern, PatternError
 
+from .mathematics import c_math
 from .units import conversion_factor, convert, is_linear
 from .values import (
     INT_MAX,
@@ -338,40 +339,6 @@ def _shift(number: int, by: int) -> int:
     return 0 if number > 0 else -1
 
 
-def c_math(function: Callable[..., float], *arguments: float) -> float:
-    """Return what C's function of that name returns, where Python's raises: nan, or infinity."""
-    try:
-        return function(*arguments)
-    except OverflowError:
-        return _overflown(function, arguments)
-    except ValueError:
-        return _outside_domain(function, arguments)
-
-
-def _overflown(function: Callable[..., float], arguments: tuple[float, ...]) -> float:
-    if function is math.pow and arguments[0] < 0 and arguments[1] % 2 == 1:
-        return -math.inf
-    return math.inf
-
-
-def _outside_domain(function: Callable[..., float], arguments: tuple[float, ...]) -> float:
-    if function in {math.log, math.log10} and arguments[0] == 0:
-        return -math.inf
-    if function is math.pow and arguments[0] == 0:
-        odd = arguments[1] % 2 == 1
-        return math.copysign(math.inf, arguments[0]) if odd else math.inf
-    return math.nan
-
-
-def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
-    def rounded(number: float) -> float:
-        if not math.isfinite(number) or number == 0:
-            return number
-        return math.copysign(float(function(number)), number)
-
-    return rounded
-
-
 UNARY: Final[dict[str, Unary]] = {"-": negate, "!": logical_not, "~": bitwise_not}
 
 #: All but && || ##, which do not always look at their right side.
@@ -396,35 +363,6 @@ BINARY: Final[dict[str, Binary]] = {
     "<<": _bitwise(_shift),
     ">>": _bitwise(lambda left, right: _shift(left, _wrapped(-right))),
 }
-
-#: Name: number of arguments and function.
-MATH_FUNCTIONS: Final[dict[str, tuple[int, Callable[..., float]]]] = {
-    "acos": (1, math.acos),
-    "asin": (1, math.asin),
-    "atan": (1, math.atan),
-    "atan2": (2, math.atan2),
-    "sin": (1, math.sin),
-    "cos": (1, math.cos),
-    "tan": (1, math.tan),
-    "ceil": (1, _rounded(math.ceil)),
-    "floor": (1, _rounded(math.floor)),
-    "exp": (1, math.exp),
-    "pow": (2, math.pow),
-    "sqrt": (1, math.sqrt),
-    "fabs": (1, math.fabs),
-    "fmod": (2, math.fmod),
-    "hypot": (2, math.hypot),
-    "log": (1, math.log),
-    "log10": (1, math.log10),
-}
-
-
-def dimensionless_double(value: Value) -> float:
-    """Return the argument of a mathematical function."""
-    number, unit = as_double(value)
-    if unit:
-        raise ExpressionError(f"Dimensionless argument expected, got {print_value(with_unit(number, unit))}")
-    return number
 
 
 def to_unit(value: Value, unit: str) -> Value:

@@ -2,51 +2,19 @@
 
 The parser keeps its own stacks instead of recursing, so the depth of an expression is bounded by OMNeT++'s limit
 only. Numbers and strings are converted when the grammar reduces them, because a bad one is reported before a
-syntax error that follows it. Depends on the tokens and values only.
+syntax error that follows it. Depends on the tokens, the literals and the tree that it makes.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from pytest_oppcloud.inifile.characters import QuoteError, parse_quoted
-
+from . import literals
 from .tokens import Kind, Tokens
-from .units import c_double, parse_quantity
-from .values import INT_MAX, INT_MIN, ExpressionError, ExpressionSyntaxError, Quantity, Special, Value, with_unit
-
-
-class Form(enum.Enum):
-    """What a node of the tree is."""
-
-    CONSTANT = "constant"
-    OPERATOR = "operator"
-    FUNCTION = "function"
-    METHOD = "method"
-    NAME = "identifier"
-    INDEXED_NAME = "indexed identifier"
-    MEMBER = "member"
-    INDEXED_MEMBER = "indexed member"
-    OBJECT = "object"
-    ARRAY = "array"
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Node:
-    """A node of the syntax tree."""
-
-    form: Form
-    #: Operator, function, variable, member or class.
-    name: str = ""
-    #: Operands or arguments; the object of a method or member comes first.
-    children: list[Node] = field(default_factory=list)
-    #: Of a constant.
-    value: Value = Special.UNDEFINED
-    #: The keys of an object, one for each child.
-    keys: list[str] = field(default_factory=list)
-
+from .tree import Form, Node
+from .values import ExpressionSyntaxError, Quantity, Value, with_unit
 
 #: How tightly binary operators bind; all are left-associative but "^".
 _PRECEDENCE: Final = {
@@ -57,14 +25,6 @@ _PRECEDENCE: Final = {
     for symbol in symbols.split()
 }
 _UNARY: Final = frozenset("-~!")
-_KEYWORD_VALUES: Final[dict[str, Value]] = {
-    "true": True,
-    "false": False,
-    "undefined": Special.UNDEFINED,
-    "nullptr": Special.NULL,
-    "null": Special.NULL,
-}
-
 #: The depth of bison's stack (YYMAXDEPTH), less its first and last state and the end mark.
 _MAX_DEPTH: Final = 9996
 
@@ -194,18 +154,18 @@ class _Parser:
         tokens = self._tokens
         kind, text = tokens.kind, tokens.text
         if kind is Kind.STRING:
-            value = _string(text)
+            value = literals.string(text)
             tokens.advance()
             return value
-        if kind is Kind.KEYWORD and text in _KEYWORD_VALUES:
+        if kind is Kind.KEYWORD and text in literals.KEYWORD_VALUES:
             tokens.advance()
-            return _KEYWORD_VALUES[text]
+            return literals.KEYWORD_VALUES[text]
         if not tokens.is_number:
             raise syntax_error()
         tokens.advance()
         if tokens.is_name:
-            return _quantity(self._quantity_text(text))
-        return _number(kind, text)
+            return literals.quantity(self._quantity_text(text))
+        return literals.number(kind, text)
 
     def _quantity_text(self, number: str) -> str:
         """Read the unit after `number`, and further numbers with units; return it all."""
@@ -338,7 +298,7 @@ class _Parser:
             if tokens.is_name:
                 text = self._quantity_text(text)
         elif not sign and kind is Kind.STRING:
-            text = _string(text)
+            text = literals.string(text)
             tokens.advance()
         elif not sign and (kind is Kind.NAME or (kind is Kind.KEYWORD and text != "undefined")):
             tokens.advance()
@@ -403,38 +363,3 @@ def _unary(symbol: str, operand: Node) -> Node:
         if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
             return Node(Form.CONSTANT, value=with_unit(-value, unit))
     return Node(Form.OPERATOR, symbol, [operand])
-
-
-def _string(text: str) -> str:
-    try:
-        return parse_quoted(text, quotes="\"'")
-    except QuoteError as error:
-        raise ExpressionSyntaxError(str(error)) from error
-
-
-def _number(kind: Kind, text: str) -> int | float:
-    """Return the number that a literal without unit stands for."""
-    if kind is Kind.INT:
-        number = int(text, 16) if text[:2] in {"0x", "0X"} else _decimal(text)
-        if not INT_MIN <= number <= INT_MAX:
-            raise ExpressionSyntaxError(f'Cannot represent "{text}" in the target integer type')
-        return number
-    double = c_double(text)
-    if kind is Kind.REAL and double == float("inf"):
-        raise ExpressionSyntaxError(f'Cannot represent "{text}" in double')
-    return double
-
-
-def _decimal(text: str) -> int:
-    """Return the number; Python's own limit on the length of digit strings is below what a file may hold."""
-    digits = text.lstrip("0")
-    return int(digits or "0") if len(digits) < 20 else INT_MAX + 1
-
-
-def _quantity(text: str) -> Value:
-    try:
-        number, unit = parse_quantity(text)
-    except ExpressionError as error:
-        raise ExpressionSyntaxError(str(error)) from error
-    whole = -(2.0**63) <= number < 2.0**63 and number == int(number)
-    return with_unit(int(number) if whole else number, unit)

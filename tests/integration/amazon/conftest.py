@@ -73,7 +73,7 @@ def amazon_url() -> Iterator[str]:
 def amazon(amazon_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Empty the account, and let every AWS client of this test use it; return the server's address."""
     request = urllib.request.Request(f"{amazon_url}/moto-api/reset", method="POST")  # noqa: S310  # our own server
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310  # a server of ours
         assert answer.status == 200
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -294,7 +294,7 @@ def worker(queue: Queue, tmp_path: Path) -> Iterator[Worker]:
     command = [*described["EntryPoint"], *described["Command"]]
     image = os.environ.get(WORKER_IMAGE)
     if image:
-        here = {"RUN_DIR": "/tmp", "INSTANCE": "/etc/oppcloud/instance", "CACHE_DIR": "/var/cache/oppcloud"}  # noqa: S108
+        here = {"RUN_DIR": "/tmp", "INSTANCE": "/etc/oppcloud/instance", "CACHE_DIR": "/var/cache/oppcloud"}  # noqa: S108  # as it stands in the script
         environment |= here
         command = [*_in_a_container(os.environ[CONTAINER_ENGINE], image, environment, told), *command]
         environment = dict(os.environ) | environment

@@ -36,7 +36,7 @@ def _forward(client: socket.socket) -> None:
 def main() -> None:
     """Behave as the plugin does when the AWS command line calls it."""
     if sys.argv[1:] == ["--version"]:
-        print("1.2.999.0")  # noqa: T201
+        print("1.2.999.0")
         return
     variable, region, operation, profile, request, endpoint = sys.argv[1:]
     session = json.loads(os.environ[variable])
@@ -45,14 +45,14 @@ def main() -> None:
     with Path(os.environ["PLUGIN_LOG"]).open("a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
     if os.environ.get("PLUGIN_FAILS"):
-        print("TargetNotReady: the agent sleeps")  # noqa: T201
+        print("TargetNotReady: the agent sleeps")
         sys.exit(255)
     assert operation == "StartSession"
     assert endpoint == f"https://ssm.{region}.amazonaws.com"
     assert not profile
     port = int(asked["Parameters"]["localPortNumber"][0])
     listener = socket.create_server(("127.0.0.1", port))
-    print(f"Port {port} opened for sessionId {session['SessionId']}.\nWaiting for connections...", flush=True)  # noqa: T201
+    print(f"Port {port} opened for sessionId {session['SessionId']}.\nWaiting for connections...", flush=True)
     while True:
         _forward(listener.accept()[0])
 

@@ -28,7 +28,7 @@ def test_talks_to_those_it_knows(queue: Any) -> None:
 def test_refuses_everybody_else(queue: Any, tmp_path: Path) -> None:
     at_once = Retry(NoBackoff(), 0)
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis.from_url(queue.url(password="wrong"), retry=at_once).ping()  # noqa: S106
+        redis.Redis.from_url(queue.url(password="wrong"), retry=at_once).ping()  # noqa: S106  # nobody's
     with pytest.raises(redis.AuthenticationError):
         redis.Redis(port=queue.port, ssl=True, ssl_ca_certs=str(queue.authority), retry=at_once).ping()
     with pytest.raises(redis.ConnectionError):
@@ -80,7 +80,7 @@ def test_nobody_may_do_more_than_is_needed(queue: Any, user: str, forbidden: tup
     allowed = []
     for command in forbidden:
         try:
-            answer: object = connection.execute_command(*command.split())  # type: ignore[no-untyped-call]
+            answer: object = connection.execute_command(*command.split())  # type: ignore[no-untyped-call]  # redis-py's
         except redis.exceptions.ResponseError as error:
             # A script is bound by the same rules; how that is said depends on the server's version.
             if isinstance(error, redis.exceptions.NoPermissionError) or _REFUSED.search(str(error)):

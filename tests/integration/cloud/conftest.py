@@ -13,7 +13,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -167,7 +167,7 @@ def server(processes: Processes) -> Iterator[Server]:  # noqa: ARG001  # those i
             server.stop()
 
 
-def slip_in(server: Server, function: str, *arguments: object, serializer: str = "json", **options: object) -> None:
+def slip_in(server: Server, function: str, *arguments: object, serializer: str = "json", **options: Any) -> None:
     """Queue a job of any kind, as somebody does who can write to Redis."""
     connection, session = server.connection, uuid.uuid4().hex[:8]
     job = Queue("oppcloud", connection=connection, serializer=serializer).enqueue(
@@ -282,9 +282,9 @@ def client(make_client: Callable[..., Client]) -> Client:
     return make_client()
 
 
-def shell(script: str, name: str = "run", **changes: object) -> RunRequest:
+def shell(script: str, name: str = "run", **changes: Any) -> RunRequest:
     """Return a request that runs a shell script."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "name": name,
         "program": ("/bin/sh", "-c", script, "sh"),
         "arguments": (),
@@ -293,7 +293,7 @@ def shell(script: str, name: str = "run", **changes: object) -> RunRequest:
         "run_number": 0,
         "repetition": 0,
     }
-    return RunRequest(**{**values, **changes})  # type: ignore[arg-type]
+    return RunRequest(**{**values, **changes})
 
 
 @pytest.fixture

@@ -359,7 +359,7 @@ def test_elsewhere_they_are_built_anew(client: Client, workers: Workers, tmp_pat
     settings.write_text('program = "./sim"\nbuild = ["sh", "-c", "sed -i s/here/there/ sim.c; gcc sim.c -o sim"]\n')
     content = content_of(read_project(settings), program(path), tmp_path)
     # As if it had been built here for another C library.
-    client.dispatcher._sender._builds._system = "linux-x86_64-glibc-2.1"
+    client.dispatcher._sender._provider._system = "linux-x86_64-glibc-2.1"
     workers.start()
 
     assert run_program(client, content, path).stdout == "built there\n"

@@ -69,7 +69,7 @@ print("FOUND", sorted(set(found)))
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps processes of the same user from each other")
 def test_a_simulation_finds_no_secret(client: Client, workers: Workers, script: Script, tmp_path: Path) -> None:
     (tmp_path / "thief.py").write_text(THIEF)
-    workers.start(AWS_SECRET_ACCESS_KEY="stolen-aws", MY_TOKEN="stolen-token", BROKER="amqp://u:stolen-broker@host/")  # noqa: S106
+    workers.start(AWS_SECRET_ACCESS_KEY="stolen-aws", MY_TOKEN="stolen-token", BROKER="amqp://u:stolen-broker@host/")  # noqa: S106  # nobody's
     outcome = client.run(script(f"exec {sys.executable} {tmp_path}/thief.py"))
 
     assert "looked at" in outcome.stdout, outcome.stderr

@@ -158,13 +158,22 @@ def starts(tmp_path: Path) -> int:
     return len(path.read_text()) if path.exists() else 0
 
 
-def test_a_killed_pytest_is_gone_on_with(
+@pytest.fixture
+def begun(
     waiting: Project, server: Server, workers: Workers, tmp_path: Path, wait_for: WaitFor
-) -> None:
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Start pytest in the waiting project; return it, and the id of its session, when the first run is at work."""
     workers.start()
-    killed = waiting.start("--oppcloud", "--opp-config=Wait")
+    process = waiting.start("--oppcloud", "--opp-config=Wait")
     wait_for(lambda: starts(tmp_path) == 1, 30, "the first run runs")
     (session,) = sessions.listed(server.connection)
+    return process, session
+
+
+def test_a_killed_pytest_is_gone_on_with(
+    waiting: Project, begun: tuple[subprocess.Popen[bytes], str], server: Server, tmp_path: Path
+) -> None:
+    killed, session = begun
     following = waiting.start("--oppcloud-attach", session, "--opp-config=Wait")
     assert following.stdout is not None
     told = b""
@@ -185,14 +194,16 @@ def test_a_killed_pytest_is_gone_on_with(
 
 
 def test_a_session_is_gone_on_with_after_its_runs_were_stopped(
-    waiting: Project, server: Server, workers: Workers, processes: Processes, tmp_path: Path, wait_for: WaitFor
+    waiting: Project,
+    begun: tuple[subprocess.Popen[bytes], str],
+    server: Server,
+    processes: Processes,
+    tmp_path: Path,
+    wait_for: WaitFor,
 ) -> None:
-    workers.start()
-    killed = waiting.start("--oppcloud", "--opp-config=Wait")
-    wait_for(lambda: starts(tmp_path) == 1, 30, "the first run runs")
+    killed, session = begun
     killed.kill()
     killed.communicate()
-    (session,) = sessions.listed(server.connection)
     # Instead of the 18 seconds that they last.
     server.connection.delete(keys.lease(session), keys.client(session))
     wait_for(lambda: not processes.running("tiny.py"), 30, "the run is stopped")
@@ -312,12 +323,9 @@ def test_sessions_are_listed_and_cancelled(
 
 
 def test_pytest_hears_that_its_session_was_cancelled(
-    waiting: Project, server: Server, workers: Workers, tmp_path: Path, wait_for: WaitFor
+    begun: tuple[subprocess.Popen[bytes], str], server: Server
 ) -> None:
-    workers.start()
-    watching = waiting.start("--oppcloud", "--opp-config=Wait")
-    wait_for(lambda: starts(tmp_path) == 1, 30, "the first run runs")
-    (session,) = sessions.listed(server.connection)
+    watching, session = begun
     assert main(["cancel", session]) == 0
     output, _ = watching.communicate(timeout=30)
 

@@ -83,7 +83,7 @@ def busy(
 def url(server: Server) -> Iterator[str]:
     """Give the URL of a user who may do what docs/how-to/watch.md says; nothing more may have been tried in the end."""
     (rule,) = re.findall(r"^user oppcloud-watcher on >PASSWORD (.*)$", PAGE.read_text(), re.MULTILINE)
-    server.connection.execute_command("ACL", "SETUSER", "watcher", "on", ">secret", *rule.split())  # type: ignore[no-untyped-call]
+    server.connection.execute_command("ACL", "SETUSER", "watcher", "on", ">secret", *rule.split())  # type: ignore[no-untyped-call]  # redis-py's
     yield server.url.replace("unix://", "unix://watcher:secret@")
     # How a client calls itself is its own business; a Redis that does not let it is no trouble.
     tried = [str(entry["object"]) for entry in server.connection.acl_log()]

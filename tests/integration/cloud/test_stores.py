@@ -72,7 +72,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = boto3.client("s3")
     client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_REGION"]})
     yield client
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=10)  # noqa: S310
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=10)  # noqa: S310  # a server of ours
     s3_store._client.cache_clear()
 
 
@@ -205,7 +205,7 @@ def test_errors_of_s3_tell_what_to_do(s3: Any, monkeypatch: pytest.MonkeyPatch) 
         S3Store(S3Address.parse("s3://bucket"), "").has(digest_of(b"data"))
 
 
-def test_no_credentials_are_an_error(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_no_credentials_are_an_error(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  # for what it does
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
@@ -226,7 +226,7 @@ def test_what_is_no_address_of_a_store_is_an_error(url: str) -> None:
 
 
 @pytest.fixture
-def in_s3(s3: Any, monkeypatch: pytest.MonkeyPatch, processes: Processes) -> Any:  # noqa: ARG001
+def in_s3(s3: Any, monkeypatch: pytest.MonkeyPatch, processes: Processes) -> Any:  # noqa: ARG001  # for what it does
     """Return the client of S3, with a store set for the session; the order matters, `processes` clears variables."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
@@ -261,7 +261,7 @@ def test_content_and_files_go_through_s3_and_none_through_redis(
 
 
 def test_all_result_files_are_fetched_where_a_local_run_would_leave_them(
-    in_s3: Any,  # noqa: ARG001
+    in_s3: Any,  # noqa: ARG001  # for what it does
     project: Project,
 ) -> None:
     project.write('[Config Study]\n**.value = ${value=1, 2}\nrepeat = 2\n[Config Crash]\n**.behaviour = "crash x"\n')
@@ -278,7 +278,7 @@ def test_all_result_files_are_fetched_where_a_local_run_would_leave_them(
 
 
 def test_without_a_store_in_s3_small_result_files_are_fetched_as_well(
-    processes: Processes,  # noqa: ARG001
+    processes: Processes,  # noqa: ARG001  # for what it does
     project: Project,
 ) -> None:
     project.write("")
@@ -324,7 +324,7 @@ def test_content_that_s3_lost_is_sent_again(
     assert client.dispatcher.statistics.lost["CONTENT_MISSING"] >= 1
 
 
-def test_s3_is_not_asked_where_nobody_wants_it(project: Project, processes: Processes) -> None:  # noqa: ARG001
+def test_s3_is_not_asked_where_nobody_wants_it(project: Project, processes: Processes) -> None:  # noqa: ARG001  # for what it does
     """Who has no store in S3 needs no boto3."""
     blocked = project.pytester.path / "blocked"
     blocked.mkdir()

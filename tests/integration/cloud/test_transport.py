@@ -196,7 +196,7 @@ def test_nothing_else_is_allowed(server: TlsServer, user: str, password: str) ->
 
     for command in FORBIDDEN:
         with pytest.raises(redis.ResponseError, match=r"permission|user executing the script can't"):
-            connection.execute_command(*command.split())  # type: ignore[no-untyped-call]
+            connection.execute_command(*command.split())  # type: ignore[no-untyped-call]  # redis-py's
 
 
 def test_a_server_that_cannot_show_who_it_is_gets_no_password(server: TlsServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.messages import PROTOCOL, Cause, RecordedValue, RunOutcome, RunRequest
@@ -35,9 +35,9 @@ Script = Callable[..., RunRequest]
 WaitFor = Callable[[Callable[[], object], float, str], None]
 
 
-def ticket(client: Client, request: RunRequest, **changes: object) -> Ticket:
-    values: dict[str, object] = {"session": client.session, "run": "r1", "queue": "oppcloud", "request": request}
-    return Ticket(**{**values, **changes})  # type: ignore[arg-type]
+def ticket(client: Client, request: RunRequest, **changes: Any) -> Ticket:
+    values: dict[str, Any] = {"session": client.session, "run": "r1", "queue": "oppcloud", "request": request}
+    return Ticket(**{**values, **changes})
 
 
 def test_outcomes_come_in_the_order_of_completion(
@@ -82,14 +82,19 @@ def test_an_attempt_is_queued_again_once_whoever_notices_that_it_was_lost(
     assert queue.get_job_ids() == [f"{client.session}-r1-2"]
 
 
+def begin_survivor(client: Client, script: Script, log: Path, wait_for: WaitFor) -> RunRequest:
+    """Have a run begin whose first attempt takes a minute, and the second one no time."""
+    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
+    client.submit(request)
+    wait_for(log.exists, 20, "the simulation runs")
+    return request
+
+
 def test_a_killed_slot_loses_no_run(
     client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     (slot,) = processes.running("oppcloud_worker.remote.slot")
     os.kill(slot, signal.SIGKILL)
 
@@ -121,10 +126,7 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back(
     number: signal.Signals,
 ) -> None:
     first = workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     first.send_signal(number)
     first.wait(5)
     assert not processes.running("sleep")
@@ -142,10 +144,7 @@ def test_a_host_that_is_gone_loses_no_run(
     client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     workers.start()
-    log = tmp_path / "log"
-    request = script(f"echo started >> {log}; test $(wc -l < {log}) -gt 1 || sleep 60; echo survived")
-    client.submit(request)
-    wait_for(log.exists, 20, "the simulation runs")
+    request = begin_survivor(client, script, tmp_path / "log", wait_for)
     # A host that loses its power: nothing there can tell anybody.
     for pid in processes.running("-m oppcloud_worker"):
         os.kill(pid, signal.SIGKILL)
@@ -245,7 +244,7 @@ def test_a_ticket_of_another_version_is_answered_and_not_run(
     script: Script,
     tmp_path: Path,
     wait_for: WaitFor,
-    changes: dict[str, object],
+    changes: dict[str, Any],
 ) -> None:
     wait_for(lambda: server.connection.exists(keys.lease(client.session)), 5, "the session's lease")
     payload = sign_ticket(ticket(client, script(f"touch {tmp_path}/ran")).to_json() | changes, client.key)

@@ -137,7 +137,7 @@ def test_a_missing_program_is_an_error_that_says_what_to_do(folder: Folder) -> N
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"*there is no {folder.path.name}*", "Build it there (opp_makemake*"])
     assert "Traceback" not in result.stdout.str()
-    case = ET.parse(folder.path / "junit.xml").find(".//testcase")  # noqa: S314 - our own files
+    case = ET.parse(folder.path / "junit.xml").find(".//testcase")  # noqa: S314  # our own files
     assert case is not None
     assert case.find("error") is not None
     assert case.find("failure") is None
@@ -193,7 +193,7 @@ def test_reports_carry_durations_and_properties(folder: Folder) -> None:
     )
     found = {
         item.get("name"): item.get("value")
-        for item in ET.parse(folder.path / "junit.xml").iterfind(".//property")  # noqa: S314 - our own files
+        for item in ET.parse(folder.path / "junit.xml").iterfind(".//property")  # noqa: S314  # our own files
     }
     assert found["opp_cause"] == "completed"
     assert found["opp_events"] == "7"

@@ -192,8 +192,8 @@ class Pool:
             # Ctrl-C at a terminal is the pool's to handle.
             start_new_session=True,
         )
-        assert process.stdin is not None  # noqa: S101  # both are pipes, see above
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101  # a pipe, see above
+        assert process.stdout is not None  # noqa: S101  # a pipe, too
         slot = _Slot(name=settings.name, process=process)
         self._slots.append(slot)
         self._selector.register(process.stdout, selectors.EVENT_READ, slot)
@@ -220,7 +220,7 @@ class Pool:
 
     def _hear(self, slot: _Slot) -> bool:
         """Take in what a slot has written; return False at its end."""
-        assert slot.process.stdout is not None  # noqa: S101
+        assert slot.process.stdout is not None  # noqa: S101  # a pipe, see `_start`
         data = os.read(slot.process.stdout.fileno(), 65536)
         *lines, slot.buffer = (slot.buffer + data).split(b"\n")
         for line in lines:
@@ -248,7 +248,7 @@ class Pool:
 
     def _bury(self, slot: _Slot) -> None:
         """Clear away a slot that has ended, and hand back the run that it was busy with."""
-        assert slot.process.stdout is not None  # noqa: S101
+        assert slot.process.stdout is not None  # noqa: S101  # a pipe, see `_start`
         self._selector.unregister(slot.process.stdout)
         self._slots.remove(slot)
         code = slot.process.wait()
@@ -265,8 +265,8 @@ class Pool:
     def _hand_back(self, slot: _Slot, why: str) -> None:
         from redis import RedisError  # noqa: PLC0415  # late, see above
 
-        from . import presence, rescue, runs  # noqa: PLC0415
-        from .connection import connect  # noqa: PLC0415
+        from . import presence, rescue, runs  # noqa: PLC0415  # late, as redis
+        from .connection import connect  # noqa: PLC0415  # late, as redis
 
         try:
             connection = connect(self.settings.url)

@@ -112,7 +112,7 @@ class RunWorker(SimpleWorker):
         self,
         job: Job,
         queue: Queue,  # noqa: ARG002  # RQ's signature
-        started_job_registry: StartedJobRegistry,  # noqa: ARG002
+        started_job_registry: StartedJobRegistry,  # noqa: ARG002  # RQ's signature
         execution: Execution,
     ) -> None:
         """Tell RQ's tools that the job is done, in one round trip.

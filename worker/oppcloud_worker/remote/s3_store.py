@@ -170,7 +170,7 @@ def _client(region: str) -> Any:
     """Return the one client of this process for a region; it may be used by any number of threads."""
     try:
         import boto3  # noqa: PLC0415  # late, see above
-        from botocore.config import Config  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415  # late, as boto3
     except ImportError as error:
         raise ContentError("a store in S3 needs boto3: pip install 'pytest-oppcloud[s3]'") from error
     configuration = Config(
@@ -179,7 +179,7 @@ def _client(region: str) -> Any:
         read_timeout=_READ_TIMEOUT,
         max_pool_connections=_THREADS,
     )
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # late, as boto3
 
     try:
         return boto3.session.Session(region_name=region or None).client("s3", config=configuration)
@@ -196,8 +196,8 @@ def _code(error: Any) -> str:
 def _explained(store: S3Store, digest: str) -> Iterator[None]:
     """Turn the errors of boto3 into `ContentError`, with advice."""
     client = store.client
-    from boto3.exceptions import Boto3Error  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415  # late, as boto3
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # late, as boto3
 
     try:
         yield

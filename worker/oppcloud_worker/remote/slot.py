@@ -216,12 +216,12 @@ class Slot(RunWorker):
             pipeline = self.connection.pipeline()
             presence.withdraw(pipeline, self._queue_name, self.name)
             pipeline.execute()
-            super().teardown()  # type: ignore[no-untyped-call]
+            super().teardown()  # type: ignore[no-untyped-call]  # RQ's
 
     def dequeue_job_and_maintain_ttl(
         self,
         timeout: int | None,  # noqa: ARG002  # RQ's signature
-        max_idle_time: int | None = None,  # noqa: ARG002
+        max_idle_time: int | None = None,  # noqa: ARG002  # RQ's signature
     ) -> tuple[Job, Queue]:
         """Wait for a run as long as it takes, and take it; not as RQ would, in the order of its list."""
         self.set_state(WorkerStatus.IDLE)
@@ -229,7 +229,7 @@ class Slot(RunWorker):
             try:
                 self.heartbeat()
                 if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ's
                 job = self._take() if self._has_room() else None
                 if job is not None:
                     return job, self.queues[0]
@@ -317,7 +317,7 @@ class Slot(RunWorker):
             return True
         execution: Execution | None = next(iter(self.executions.values()), None)
         if execution is not None and execution._job is not None:  # noqa: SLF001  # it would be fetched anew otherwise
-            self.maintain_heartbeats(execution._job, execution)  # noqa: SLF001
+            self.maintain_heartbeats(execution._job, execution)  # noqa: SLF001  # see above
         return bool(wanted) or ticket is not self._ticket
 
     def _renew(self) -> None:

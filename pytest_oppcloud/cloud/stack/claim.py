@@ -1,6 +1,6 @@
-"""What a campaign does to its cluster while it lasts: claims instances, pays attention to the cost, lets go.
+"""A campaign's claim on its cluster: so many instances, paid attention to what they cost, let go at the end.
 
-`Campaign.step` is to be called every now and then with what is left to be done; `Steward` does so from a thread.
+`Claim.step` is to be called every now and then with what is left to be done; `Steward` does so from a thread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STOPPING = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """How a campaign stands."""
+    """How a claim stands."""
 
     #: Instances that it claims.
     claimed: int
@@ -52,7 +52,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a campaign may."""
+    """What a campaign may claim."""
 
     #: Its name among others.
     holder: str
@@ -64,8 +64,8 @@ class Terms:
     max_cost: float | None = None
 
 
-class Campaign:
-    """A campaign's claim on a cluster."""
+class Claim:
+    """What one campaign claims of a cluster, from its lease to its bill."""
 
     def __init__(self, aws: Aws, cluster: Cluster, terms: Terms, clock: Clock) -> None:
         self._aws = aws
@@ -81,7 +81,7 @@ class Campaign:
 
     def begin(self) -> None:
         """Take the lease, before anything is started, so that the timer leaves it alone."""
-        self._claim(0)
+        self._hold(0)
 
     def step(self, demand: Demand) -> State:
         """Look, decide, act; return how it stands. Raise `AwsError` if Amazon does not answer."""
@@ -96,7 +96,7 @@ class Campaign:
         wanted = 0 if self._broke else affordable
         due = self._renewed is None or now >= self._renewed + RENEW_AFTER * self._cluster.longest_lease
         if wanted != self._claimed or due:
-            self._claim(wanted)
+            self._hold(wanted)
         if demand.at_the_tail:
             self._dismiss(demand.idle & running)
         control.resize(self._aws, self._cluster, now)
@@ -114,7 +114,8 @@ class Campaign:
         control.resize(self._aws, self._cluster, now)
         return cost.receipt(self._meter.uses, self._terms.prices)
 
-    def _claim(self, count: int) -> None:
+    def _hold(self, count: int) -> None:
+        """Note the lease, on so many instances, for as long as one lasts."""
         now = self._clock.now()
         until = now + self._cluster.longest_lease
         control.hold(self._aws, self._cluster, Lease(holder=self._terms.holder, until=until, instances=count))
@@ -124,7 +125,7 @@ class Campaign:
         """Let go of instances that have nothing to do any more, but for the one that a repeated run would need."""
         surplus = min(len(idle), self._claimed - 1)
         if surplus > 0:
-            self._claim(self._claimed - surplus)
+            self._hold(self._claimed - surplus)
             control.dismiss(self._aws, self._cluster, self._clock.now(), idle)
 
     def _affordable(self, wanted: int) -> int:
@@ -137,16 +138,16 @@ class Campaign:
 
 
 class Steward:
-    """Takes a campaign's steps from a thread of its own until it is told to stop."""
+    """Takes the steps of a claim from a thread of its own until it is told to stop."""
 
-    def __init__(self, campaign: Campaign, demand: Callable[[], Demand], pace: float = PACE) -> None:
+    def __init__(self, claim: Claim, demand: Callable[[], Demand], pace: float = PACE) -> None:
         """`demand` is called from the thread."""
-        self._campaign = campaign
+        self._claim = claim
         self._demand = demand
         self._pace = pace
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oppcloud-steward", daemon=True)
-        #: How the campaign stood last; None before the first step.
+        #: How the claim stood last; None before the first step.
         self.state: State | None = None
         #: What Amazon answered to the last step instead; "" if all was well.
         self.trouble = ""
@@ -166,7 +167,7 @@ class Steward:
             try:
                 demand = self._demand()
                 busy = demand.runs > 0
-                self.state = self._campaign.step(demand)
+                self.state = self._claim.step(demand)
                 self.trouble = ""
             except AwsError as error:
                 # The lease bridges several steps, and the next may succeed.

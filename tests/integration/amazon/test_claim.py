@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from pytest_oppcloud.cloud.fleet import Demand
 from pytest_oppcloud.cloud.stack import control, lease, names, template
-from pytest_oppcloud.cloud.stack.campaign import Campaign, Steward, Terms
+from pytest_oppcloud.cloud.stack.claim import Claim, Steward, Terms
 from pytest_oppcloud.cloud.stack.lease import Lease
 from pytest_oppcloud.cloud.stack.prices import Prices
 
@@ -29,14 +30,12 @@ NOTHING = Demand(runs=0)
 @pytest.fixture
 def now(clock: Any) -> Any:
     """Let our clock agree with moto's, which dates parameters and instances."""
-    import time  # noqa: PLC0415
-
     clock.time = time.time()
     return clock
 
 
-def campaign(aws: Aws, cluster: Cluster, clock: Any, holder: str = "one", **terms: Any) -> Campaign:
-    return Campaign(aws, cluster, Terms(holder=holder, prices=PRICES, **terms), clock)
+def claim(aws: Aws, cluster: Cluster, clock: Any, holder: str = "one", **terms: Any) -> Claim:
+    return Claim(aws, cluster, Terms(holder=holder, prices=PRICES, **terms), clock)
 
 
 def desired(aws: Aws, cluster: Cluster) -> int:
@@ -44,7 +43,7 @@ def desired(aws: Aws, cluster: Cluster) -> int:
 
 
 def test_instances_come_with_the_work_and_go_with_it(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     assert [held.holder for held in lease.holding(control.leases(aws, cluster), now.now())] == ["one"]
     assert one.step(MUCH).claimed == 4
@@ -63,7 +62,7 @@ def test_instances_come_with_the_work_and_go_with_it(aws: Aws, cluster: Cluster,
 
 
 def test_campaigns_do_not_take_each_others_instances(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one, two = campaign(aws, cluster, now), campaign(aws, cluster, now, "two", max_instances=1)
+    one, two = claim(aws, cluster, now), claim(aws, cluster, now, "two", max_instances=1)
     for each in (one, two):
         each.begin()
     assert two.step(MUCH).claimed == 1
@@ -76,7 +75,7 @@ def test_campaigns_do_not_take_each_others_instances(aws: Aws, cluster: Cluster,
 
 
 def test_at_the_tail_idle_instances_go_and_those_at_work_stay(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     one.step(MUCH)
     first, *others = (held.id for held in aws.instances.tagged(names.TAG, "default") if held.id != cluster.head)
@@ -96,7 +95,7 @@ def test_at_the_tail_idle_instances_go_and_those_at_work_stay(aws: Aws, cluster:
 
 
 def test_what_others_claim_is_not_let_go(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one, two = campaign(aws, cluster, now), campaign(aws, cluster, now, "two")
+    one, two = claim(aws, cluster, now), claim(aws, cluster, now, "two")
     for each in (one, two):
         each.begin()
         each.step(MUCH)
@@ -107,7 +106,7 @@ def test_what_others_claim_is_not_let_go(aws: Aws, cluster: Cluster, now: Any) -
 
 
 def test_the_lease_is_renewed_in_time_and_not_at_every_step(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     (first,) = control.leases(aws, cluster)
     now.sleep(60.0)
@@ -121,7 +120,7 @@ def test_the_lease_is_renewed_in_time_and_not_at_every_step(aws: Aws, cluster: C
 
 def test_stops_before_it_costs_more_than_it_may(aws: Aws, cluster: Cluster, now: Any) -> None:
     limit = 0.25
-    one = campaign(aws, cluster, now, max_cost=limit)
+    one = claim(aws, cluster, now, max_cost=limit)
     one.begin()
     state = one.step(MUCH)
     assert state.claimed == 4
@@ -143,13 +142,13 @@ def test_stops_before_it_costs_more_than_it_may(aws: Aws, cluster: Cluster, now:
 
 def test_a_small_budget_buys_few_instances(aws: Aws, cluster: Cluster, now: Any) -> None:
     hourly = PRICES.dearest(cluster.worker_types, spot=True)
-    one = campaign(aws, cluster, now, max_cost=hourly * 0.12)
+    one = claim(aws, cluster, now, max_cost=hourly * 0.12)
     one.begin()
     assert one.step(MUCH).claimed == 2
 
 
 def test_a_steward_goes_on_after_an_error(aws: Aws, cluster: Cluster, now: Any) -> None:
-    one = campaign(aws, cluster, now)
+    one = claim(aws, cluster, now)
     one.begin()
     aws.stacks.delete("oppcloud-default")
     steward = Steward(one, lambda: NOTHING, pace=0.01)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
+from oppcloud_worker.settings import URL_VARIABLE
 from oppcloud_worker.ticket import Needs
 
 from .progress import Board
@@ -128,6 +129,12 @@ class QueueAddress:
     trouble: Callable[[], str] = field(default=lambda: "")
     #: Tells why no more may be run, "" as long as it may; asked where the session is owned.
     objection: Callable[[], str] = field(default=lambda: "")
+
+    @property
+    def advice(self) -> str:
+        """What people can do where the queue is not as it should be: the end of a message."""
+        # A session that people may come back to is at the queue that they have named; others bring their own.
+        return "" if self.record is None else f"; check {URL_VARIABLE} and the server that it names"
 
     @property
     def detaching(self) -> bool:

@@ -115,6 +115,22 @@ def test_a_process_that_ordered_nothing_learns_of_runs_as_they_start() -> None:
     assert heartbeat(moment, 0).startswith("1 done")
 
 
+def test_such_a_process_is_told_which_runs_there_are() -> None:
+    story = Story()
+    # Before, as in a session that is attached to; one of them is not wanted now.
+    story.start("a")
+    story.start("other")
+    story.now = 20
+    story.finish("a", wall_time=20)
+    story.finish("other", wall_time=20)
+    for run in ("a", "b", "c", "b"):
+        story.board.note(Event(kind=events.QUEUED, run=run, attempt=1, expected=10))
+    story.start("b")
+    moment = story.board.moment()
+    assert (moment.ordered, moment.waiting, moment.finished, moment.left) == (3, 1, 1, 20)
+    assert heartbeat(moment, 0).startswith("1 of 3 done")
+
+
 def test_what_is_left_of_a_run_follows_from_its_percentage() -> None:
     story = Story()
     story.order("a")

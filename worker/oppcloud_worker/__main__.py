@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         metavar="GIB",
         help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
-        "or container has)",
+        "or container has; give each its part where several workers share it)",
     )
     bounds = result.add_argument_group(
         "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"

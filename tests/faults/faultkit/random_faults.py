@@ -184,7 +184,7 @@ class RandomFaults:
         return f"{found} files {how}" if found else ""
 
     def _outcome_forged(self, number: int, _: float) -> str:
-        if self._is_away("redis"):
+        if self._is_away("redis") or not self.client.session:
             return ""
         outsider = Outsider(self.cluster.server)
         runs = [run for run in outsider.runs_of(self.client.session)[-5:] if run not in self._forged]
@@ -195,7 +195,7 @@ class RandomFaults:
         return runs[-1]
 
     def _runs_forged(self, _: int, __: float) -> str:
-        if self._is_away("redis"):
+        if self._is_away("redis") or not self.client.session:
             return ""
         Outsider(self.cluster.server).forge(self.client.session, self.cluster.folder / "mark")
         return "two"
@@ -205,12 +205,13 @@ class RandomFaults:
             return ""
         return f"{Outsider(self.cluster.server).replay(50)} of them"
 
-    def _client_killed(self, _: int, seconds: float) -> str:
+    def _client_killed(self, number: int, seconds: float) -> str:
         if self._is_away("client"):
             return ""
         self.client.kill()
-        self._later(seconds / 4, "client", self.client.start)
-        return f"started again after {seconds / 4:.1f} s"
+        comes_back = number % 2 == 0
+        self._later(seconds / 4, "client", self.client.attach if comes_back else self.client.start)
+        return f"{'attached' if comes_back else 'started'} again after {seconds / 4:.1f} s"
 
 
 _WEIGHTS: dict[Callable[[RandomFaults, int, float], str], int] = {

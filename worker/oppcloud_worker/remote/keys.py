@@ -8,6 +8,7 @@ oppcloud:waiting:<queue>                 the sessions that have runs waiting (th
 oppcloud:taken:<queue>                   the jobs that were taken and have not ended
 oppcloud:idle:<queue>                    the slots that wait for their bell
 oppcloud:turn:<queue>                    a number that grows
+oppcloud:held:<queue>:<job>              the worker that keeps room for a run that needs much memory
 oppcloud:<session>:waiting:<queue>...    the runs of a session that wait
 oppcloud:sessions                        set of the ids of sessions
 oppcloud:session:<session>               who, where, since when: sealed JSON

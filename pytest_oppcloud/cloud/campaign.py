@@ -194,10 +194,10 @@ class Campaign:
         flight = self.flights.pop(run, None)
         if flight is None:
             return
+        self.board.fetch(run)
         if flight.then is not None:
             flight.then(outcome)
         else:
-            self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 
     def lose_all(self, cause: Cause, message: str) -> None:

@@ -10,7 +10,6 @@ from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
 from .campaign import Start
-from .statistics import BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +77,7 @@ class Listener:
         """Take in an event; return whether it says that a run has an outcome."""
         campaign = self._campaign
         campaign.statistics.note(event)
-        if not event.run.startswith(BUILD):
-            campaign.board.note(event)
+        campaign.board.note(event)
         flight = campaign.flights.get(event.run)
         if event.kind == events.STARTED:
             self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"

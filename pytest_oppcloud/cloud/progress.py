@@ -124,6 +124,12 @@ class Board:
             known = self._runs[run] = _Run(name=name)
             self._order(run, known, expected)
 
+    def order_build(self, run: str, name: str) -> None:
+        """Note that a program is to be built."""
+        with self._lock:
+            self._builds[run] = _Run(name=name)
+            self._count_builds()
+
     def stage(self, name: str, done: int, total: int) -> None:
         """Note how far a stage on the way to the queue is, as "bundle"."""
         with self._lock:
@@ -137,6 +143,10 @@ class Board:
     def fetch(self, run: str) -> None:
         """Note that an outcome has come, whoever made it."""
         with self._lock:
+            if run in self._builds:
+                self._builds[run].finished = True
+                self._count_builds()
+                return
             known = self._runs.get(run)
             if known is not None and not known.fetched:
                 known.fetched = True
@@ -182,6 +192,9 @@ class Board:
             build.attempt = 0
         elif event.kind == events.FINISHED:
             build.finished = True
+        self._count_builds()
+
+    def _count_builds(self) -> None:
         done = sum(build.finished for build in self._builds.values())
         self._stages["build"] = done, len(self._builds)
 

@@ -82,6 +82,8 @@ def test_a_run_whose_worker_was_lost_waits_again() -> None:
 def test_a_build_is_a_stage_and_no_run() -> None:
     story = Story()
     story.order("a")
+    story.board.order_build(f"{BUILD}1", "build of sim")
+    assert story.board.moment().stages == (("build", 0, 1),)
     story.start(f"{BUILD}1")
     story.now = 3
     moment = story.board.moment()
@@ -94,6 +96,13 @@ def test_a_build_is_a_stage_and_no_run() -> None:
     story.finish(f"{BUILD}1")
     moment = story.board.moment()
     assert (moment.stages, moment.finished, moment.building) == ((("build", 1, 1),), 0, ())
+
+
+def test_a_build_that_nobody_could_do_is_over() -> None:
+    story = Story()
+    story.board.order_build(f"{BUILD}1", "build of sim")
+    story.board.fetch(f"{BUILD}1")
+    assert story.board.moment().stages == (("build", 1, 1),)
 
 
 def test_a_process_that_ordered_nothing_learns_of_runs_as_they_start() -> None:

@@ -18,7 +18,7 @@ oppcloud:<session>:lease                 present as long as somebody wants the s
 oppcloud:<session>:queues                set of the queues that runs of the session went to
 oppcloud:<session>:submitter             which process of the session queues its runs
 oppcloud:<session>:objection             why no more of it may be run, for its other processes
-oppcloud:<session>:events                stream: started, requeued, finished
+oppcloud:<session>:events                stream: queued, started, requeued, finished
 oppcloud:<session>:live                  stream of what is soon forgotten: progress, console output
 oppcloud:<session>:followed              hash: the runs whose console output is wanted as it comes
 oppcloud:<session>:attempts              hash: which attempts were ever queued again (the fence)

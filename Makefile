@@ -15,6 +15,7 @@ $(VENV)/.installed: pyproject.toml worker/oppcloud_worker/__init__.py
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/plugins --group plugins
+	$(BIN)/python -m pip install --quiet --no-warn-conflicts --target $(VENV)/exporter --group exporter
 	touch $@
 
 install: $(VENV)/.installed  ## install the project and its tools into .venv

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from oppcloud_worker.messages import Limits, RunRequest
 from oppcloud_worker.simulation import PYTHON, RESULTS
 
+from .comparison import same_fingerprint
 from .inifile.expressions import ExpressionError, quantity
 from .project import UNLIMITED, Program, RunSettings
 
@@ -70,26 +71,39 @@ def ingredients(plan: RunPlan, run: Run) -> tuple[str, ...]:
     """Return the fingerprints to compute: those of the settings, else of the ini file, else OMNeT++'s default."""
     chosen = plan.settings.check_fingerprints
     if chosen is None:
-        named = run.option("fingerprint-ingredients")
-        chosen = tuple(part.strip() for part in (named or DEFAULT_INGREDIENTS).split(",") if part.strip())
-    return tuple(dict.fromkeys((*chosen, *own_fingerprints(run))))
+        chosen = tuple(filter(None, _named_ingredients(run)))
+    return tuple(dict.fromkeys((*chosen, *filter(None, own_fingerprints(run)))))
 
 
 def own_fingerprints(run: Run) -> dict[str, tuple[str, ...]]:
     """Return what the ini file itself expects: accepted values by ingredients.
 
-    The grammar is that of `--fingerprint`: a comma between fingerprints, a blank between accepted values (OMNeT++ 6.1
-    src/sim/cfingerprint.cc). A value without ingredients has those of `fingerprint-ingredients` at its place.
+    The grammar is that of `--fingerprint`: a comma between fingerprints, all of which must be met, a blank between
+    accepted values (OMNeT++ 6.1 src/sim/cfingerprint.cc). Values without ingredients have those of
+    `fingerprint-ingredients` at their place; where it has none, "" stands for them, and OMNeT++ calculates zero. What
+    nothing can meet is given as one text that is no fingerprint: two different ones of the same ingredients, and
+    values of one fingerprint that do not agree about its ingredients, which OMNeT++ refuses.
     """
-    text = run.option("fingerprint") or ""
-    defaults = [part.strip() for part in (run.option("fingerprint-ingredients") or DEFAULT_INGREDIENTS).split(",")]
+    named = _named_ingredients(run)
     expected: dict[str, tuple[str, ...]] = {}
-    for index, one in enumerate(part for part in text.strip().strip('"').split(",") if part.strip()):
-        for alternative in one.split():
-            value, _, letters = alternative.partition("/")
-            letters = letters or defaults[min(index, len(defaults) - 1)]
-            expected[letters] = (*expected.get(letters, ()), value)
+    for index, one in enumerate(part for part in run.string("fingerprint").split(",") if part):
+        words = [word.partition("/") for word in one.split() or ["' '"]]
+        values = tuple(value for value, _, _ in words)
+        suffixes = [letters for _, _, letters in words]
+        letters = next(filter(None, suffixes), named[index] if index < len(named) else "")
+        if len(set(filter(None, suffixes))) > 1:
+            values = (one.strip(),)
+        if letters in expected:
+            before = expected[letters]
+            both = tuple(value for value in before if any(same_fingerprint(value, other) for other in values))
+            values = both or (f"{' or '.join(before)} and {' or '.join(values)}",)
+        if letters or not any(same_fingerprint(value, "0") for value in values):
+            expected[letters] = values
     return expected
+
+
+def _named_ingredients(run: Run) -> list[str]:
+    return [part.strip() for part in (run.string("fingerprint-ingredients") or DEFAULT_INGREDIENTS).split(",")]
 
 
 def fingerprint_option(names: tuple[str, ...], expected: Mapping[str, str]) -> str | None:

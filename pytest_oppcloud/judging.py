@@ -165,7 +165,8 @@ def _own_mismatch(obtained: Record, expected: Mapping[str, tuple[str, ...]]) -> 
     """Return what is wrong with the fingerprints that the ini file itself expects, "" if nothing is."""
     calculated = {value.name: value.value for value in obtained.values if value.kind == "fingerprint"}
     lines = [
-        f"  {letters}: expected {' or '.join(accepted)}, calculated {calculated.get(letters, 'none')}"
+        f"  {letters or '(no ingredients)'}: expected {' or '.join(accepted)}, "
+        f"calculated {calculated.get(letters, 'none')}"
         for letters, accepted in expected.items()
         if letters not in calculated or not any(same_fingerprint(value, calculated[letters]) for value in accepted)
     ]

@@ -6,10 +6,10 @@ Standard library only.
 from __future__ import annotations
 
 
-class SimulationError(Exception):
-    """An error that ends the run (OMNeT++'s `cRuntimeError`).
+class _RunEnd(Exception):  # noqa: N818  # not always an error
+    """What both have: a message, and `where`.
 
-    `where` tells the component, the time and the event; the kernel adds it when the error passes through.
+    That tells the component, the time and the event; the kernel adds it when the exception passes through.
     """
 
     def __init__(self, message: str) -> None:
@@ -21,13 +21,9 @@ class SimulationError(Exception):
         return f"{self.message} -- {self.where}" if self.where else self.message
 
 
-class Termination(Exception):  # noqa: N818  # not an error: the run is over
+class SimulationError(_RunEnd):
+    """An error that ends the run (OMNeT++'s `cRuntimeError`)."""
+
+
+class Termination(_RunEnd):
     """The regular end of a run (OMNeT++'s `cTerminationException`); `finish()` is called after it."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.where = ""
-
-    def __str__(self) -> str:
-        return f"{self.message} -- {self.where}" if self.where else self.message

@@ -10,7 +10,7 @@ from pytest_oppcloud.errors import IniError
 from pytest_oppcloud.inifile import IniContents, read_ini
 from pytest_oppcloud.runs import Run, Runs, expand
 
-from .arguments import RunsArguments, parse_runs_arguments
+from .runs_arguments import RunsArguments, parse_runs_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

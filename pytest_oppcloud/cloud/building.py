@@ -211,14 +211,13 @@ class Builds:
         build.flight = Flight(ticket=ticket, content=build.sources, then=take)
         self._campaign.flights[build.run] = build.flight
         self._jobs.append(build.flight)
-        self._show()
+        self._campaign.board.order_build(build.run, request.name)
 
     def _take_outcome(self, build: Build, outcome: RunOutcome) -> None:
         """Take in how the build ended.
 
         Should Redis be lost while the product is looked for, all of it is done again: nothing is noted before.
         """
-        self._show()
         product = self._shipping.fetch(outcome.product) if outcome.product else None
         if outcome.cause is not Cause.COMPLETED:
             build.failure = Failure(outcome=outcome, build=build.run)
@@ -270,11 +269,6 @@ class Builds:
         except ContentError:
             return replace(failure.outcome, files=())
         return failure.outcome
-
-    def _show(self) -> None:
-        """Show how many of the builds of this session have ended."""
-        ordered = [build for build in self._builds.values() if build.flight is not None]
-        self._campaign.board.stage("build", sum(build.outcome is not None for build in ordered), len(ordered))
 
     def _tell(self, build: Build, text: str) -> None:
         if text != build.told:

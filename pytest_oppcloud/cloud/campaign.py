@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import RunOutcome
 from oppcloud_worker.remote import runs
+from oppcloud_worker.settings import URL_VARIABLE
 from oppcloud_worker.ticket import Needs
 
 from .progress import Board
@@ -134,6 +135,12 @@ class QueueAddress:
     objection: Callable[[], str] = field(default=lambda: "")
 
     @property
+    def advice(self) -> str:
+        """What people can do where the queue is not as it should be: the end of a message."""
+        # A session that people may come back to is at the queue that they have named; others bring their own.
+        return "" if self.record is None else f"; check {URL_VARIABLE} and the server that it names"
+
+    @property
     def detaching(self) -> bool:
         """Whether the session is left to its workers as soon as all is sent."""
         return self.record is not None and self.record.detached and self.submitted is None
@@ -191,10 +198,10 @@ class Campaign:
         flight = self.flights.pop(run, None)
         if flight is None:
             return
+        self.board.fetch(run)
         if flight.then is not None:
             flight.then(outcome)
         else:
-            self.board.fetch(run)
             self.arrivals.put(Arrival(run=run, outcome=outcome))
 
     def lose_all(self, cause: Cause, message: str) -> None:

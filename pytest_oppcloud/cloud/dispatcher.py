@@ -175,7 +175,7 @@ class Dispatcher(threading.Thread):
                     continue
             else:
                 return True
-            self._lose_all(f"cannot reach the queue at {redacted(self.address.url)}: {why}")
+            self._lose_all(f"cannot reach the queue at {redacted(self.address.url)}: {why}{self.address.advice}")
             return False
 
     def _begin(self) -> None:
@@ -200,7 +200,8 @@ class Dispatcher(threading.Thread):
                 away_since = self._report_away(away_since, error)
                 why = self.address.trouble()
                 if why or now - away_since > self.address.patience:
-                    why = why or f"no connection to {redacted(self.address.url)} for {now - away_since:.0f} s: {error}"
+                    since = f"no connection to {redacted(self.address.url)} for {now - away_since:.0f} s"
+                    why = why or f"{since}: {error}{self.address.advice}"
                     self._lose_all(f"the queue was lost: {why}")
                     return
                 time.sleep(_BLOCK)
@@ -210,7 +211,7 @@ class Dispatcher(threading.Thread):
                 return
             except redis.RedisError as error:
                 # It answers, but will not do as asked: no memory, no permission, not a Redis.
-                self._lose_all(f"the queue at {redacted(self.address.url)} refuses: {error}")
+                self._lose_all(f"the queue at {redacted(self.address.url)} refuses: {error}{self.address.advice}")
                 return
 
     def _report_away(self, since: float | None, error: Exception) -> float:

@@ -10,7 +10,6 @@ from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
 from .campaign import Start
-from .statistics import BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +36,8 @@ class Listener:
         #: reader does not read it again, if Redis goes away meanwhile.
         self._came: deque[Event] = deque()
         self._finished: dict[str, None] = {}
+        #: Attempts that follow others, and why: people are told of them together.
+        self._again: list[tuple[Ticket, Event]] = []
         #: Slots and job ids of runs that are being simulated, those of other processes of the session included.
         self.running: dict[str, tuple[str, str]] = {}
         #: Digests of the result files in the store, by run, that nobody has taken or discarded. The session's thread
@@ -51,6 +52,7 @@ class Listener:
             event = self._came.popleft()
             if self._note(event):
                 self._finished[event.run] = None
+        self._tell_attempts()
         self.deliver(list(self._finished))
         self._finished.clear()
         return busy
@@ -75,8 +77,7 @@ class Listener:
         """Take in an event; return whether it says that a run has an outcome."""
         campaign = self._campaign
         campaign.statistics.note(event)
-        if not event.run.startswith(BUILD):
-            campaign.board.note(event)
+        campaign.board.note(event)
         flight = campaign.flights.get(event.run)
         if event.kind == events.STARTED:
             self.running[event.run] = event.slot, f"{campaign.address.session}-{event.run}-{event.attempt}"
@@ -100,7 +101,21 @@ class Listener:
         if event.cause == Cause.CONTENT_MISSING.name:
             self._sender.send_again(flight, anew=True)
         if not self._quiet:
-            self._campaign.notify(_retry_text(flight.ticket, event))
+            self._again.append((flight.ticket, event))
+
+    def _tell_attempts(self) -> None:
+        """Tell people which runs are attempted again: those that have the same reason in one line."""
+        by_reason: dict[str, list[Ticket]] = {}
+        for ticket, event in self._again:
+            by_reason.setdefault(_reason(event), []).append(ticket)
+        self._again.clear()
+        for reason, (first, *others) in by_reason.items():
+            if others:
+                more = f"{len(others):,} more run{'' if len(others) == 1 else 's'}"
+                what = f"{first.request.name} and {more}: another attempt"
+            else:
+                what = f"{first.request.name}: attempt {first.attempt}"
+            self._campaign.notify(f"oppcloud: {what} after {reason}")
 
     def deliver(self, finished: Sequence[str]) -> None:
         """Fetch outcomes; a run whose outcome is gone again stays under way."""
@@ -119,6 +134,6 @@ class Listener:
             campaign.arrive(run, outcome)
 
 
-def _retry_text(ticket: Ticket, event: Event) -> str:
+def _reason(event: Event) -> str:
     cause = Cause[event.cause].text if event.cause in Cause.__members__ else event.cause
-    return f"oppcloud: {ticket.request.name}: attempt {ticket.attempt} after {cause} ({event.message})"
+    return f"{cause} ({event.message})"

@@ -45,7 +45,7 @@ class RunningRun:
 class Moment:
     """What a session does at one moment."""
 
-    #: Runs that were ordered here; 0 where another process orders them.
+    #: Runs that were ordered, as far as it is known here; 0 before any was.
     ordered: int = 0
     #: Runs that wait for a slot, those with an outcome, and those whose outcome has come here.
     waiting: int = 0
@@ -77,6 +77,8 @@ class _Run:
     name: str
     #: Seconds that it was expected to take, 0 where nobody knows.
     expected: float = 0.0
+    #: Whether it counts among those that were ordered.
+    ordered: bool = False
     #: The attempt that runs or ran last; when it began, and when it was heard of last (of the board's clock).
     attempt: int = 0
     since: float = 0.0
@@ -99,7 +101,9 @@ class Board:
     #: Programs that workers build for this session.
     _builds: dict[str, _Run] = field(default_factory=dict)
     _ordered: int = 0
+    #: All that have finished, and those of them that were ordered: a session may be judged in parts.
     _finished: int = 0
+    _done: int = 0
     _fetched: int = 0
     #: Of the runs that wait: the seconds that they are expected to take, and how many are not expected to take any.
     _ahead: float = 0.0
@@ -117,9 +121,14 @@ class Board:
     def order(self, run: str, name: str, expected: float = 0.0) -> None:
         """Note that a run is to be simulated."""
         with self._lock:
-            self._ordered += 1
-            known = self._runs[run] = _Run(name=name, expected=expected)
-            self._wait(run, known)
+            known = self._runs[run] = _Run(name=name)
+            self._order(run, known, expected)
+
+    def order_build(self, run: str, name: str) -> None:
+        """Note that a program is to be built."""
+        with self._lock:
+            self._builds[run] = _Run(name=name)
+            self._count_builds()
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Note how far a stage on the way to the queue is, as "bundle"."""
@@ -134,6 +143,10 @@ class Board:
     def fetch(self, run: str) -> None:
         """Note that an outcome has come, whoever made it."""
         with self._lock:
+            if run in self._builds:
+                self._builds[run].finished = True
+                self._count_builds()
+                return
             known = self._runs.get(run)
             if known is not None and not known.fetched:
                 known.fetched = True
@@ -149,6 +162,8 @@ class Board:
             run = self._runs.setdefault(event.run, _Run(name=event.name or event.run))
             if event.kind == events.OUTPUT:
                 self._output.append((event.run, event.message))
+            elif event.kind == events.QUEUED and not run.ordered:
+                self._order(event.run, run, event.expected)
             elif run.finished:
                 return
             elif event.kind == events.STARTED:
@@ -177,8 +192,18 @@ class Board:
             build.attempt = 0
         elif event.kind == events.FINISHED:
             build.finished = True
+        self._count_builds()
+
+    def _count_builds(self) -> None:
         done = sum(build.finished for build in self._builds.values())
         self._stages["build"] = done, len(self._builds)
+
+    def _order(self, name: str, run: _Run, expected: float) -> None:
+        run.ordered, run.expected = True, expected
+        self._ordered += 1
+        self._done += run.finished
+        if not (run.finished or run.attempt):
+            self._wait(name, run)
 
     def _wait(self, name: str, run: _Run) -> None:
         self._waiting[name] = run
@@ -195,8 +220,10 @@ class Board:
 
     def _finish(self, name: str, run: _Run) -> None:
         self._leave(name)
-        self._finished += not run.finished
-        run.finished = True
+        if not run.finished:
+            run.finished = True
+            self._finished += 1
+            self._done += run.ordered
 
     def take_output(self) -> list[Block]:
         """Return the console output that nobody has been given yet."""
@@ -216,7 +243,7 @@ class Board:
             return Moment(
                 ordered=self._ordered,
                 waiting=len(self._waiting),
-                finished=self._finished,
+                finished=self._done if self._ordered else self._finished,
                 fetched=self._fetched,
                 running=shown,
                 building=tuple(RunningRun(name=build.name, elapsed=now - build.since) for build in building),

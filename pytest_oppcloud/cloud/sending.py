@@ -135,6 +135,10 @@ class Sender:
         if hold is not None and not self._noted:
             hold.note_runs(flight.noted for flight in self._undecided if flight.noted is not None)
             self._noted = True
+        if not campaign.owner:
+            # xdist's controller shows how far the session is, and has no runs of its own.
+            told = [flight.ticket for flight in self._undecided if flight.again or self._leads]
+            runs.announce(campaign.connection, address.session, {ticket.run: ticket.expected for ticket in told})
         # The longest first: with the first of them the workers begin.
         ours = [flight for flight in self._undecided if not flight.held and (flight.again or self._submits)]
         self._unsent.extend(sorted(ours, key=lambda flight: -flight.ticket.expected))

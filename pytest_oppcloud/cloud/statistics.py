@@ -47,7 +47,7 @@ class Statistics:
     #: When the first run started and the last one finished (by the clock of Redis).
     first_start: float | None = None
     last_end: float | None = None
-    #: When the last run started, and when each slot ended its last one (monotonic).
+    #: When the last run started, and when each slot ended its last one (by the same clock).
     last_start: float = 0.0
     slot_ends: dict[str, float] = field(default_factory=dict)
     #: All runs that anything was heard of.
@@ -74,7 +74,7 @@ class Statistics:
             self.used_slots.add(event.slot)
         if event.kind == events.STARTED:
             self.last_start = now
-            self.first_start = self.last_start if self.first_start is None else self.first_start
+            self.first_start = now if self.first_start is None else self.first_start
         elif event.kind == events.FINISHED and event.run not in self._settled:
             self._settled[event.run] = event.attempt
             self.finished += 1
@@ -82,7 +82,7 @@ class Statistics:
             self.busy_time += event.busy_time
             self.last_end = now
             if event.slot:
-                self.slot_ends[event.slot] = self.last_end
+                self.slot_ends[event.slot] = now
             # Not signed: what cannot be is left out.
             if event.cause in _TELLING and 0 <= event.wall_time < math.inf and event.peak_memory >= 0:
                 name = event.run.rpartition("_")[0]

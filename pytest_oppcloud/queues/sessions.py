@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 from oppcloud_worker.address import AddressError, check, redacted, redis_url
 from oppcloud_worker.remote import ending, runs, sessions
-from oppcloud_worker.remote.connection import connect
+from oppcloud_worker.remote.connection import connect, told
 from oppcloud_worker.remote.sessions import SessionUnusableError
 from oppcloud_worker.remote.stores import result_store
 from oppcloud_worker.settings import URL_VARIABLE
@@ -54,7 +54,7 @@ class SharedQueue:
         except SessionUnusableError as error:
             raise SettingsError(str(error)) from error
         except redis.RedisError as error:
-            raise MachineryError(f"the queue at {redacted(self.url)} cannot be used: {error}") from error
+            raise MachineryError(f"the queue at {redacted(self.url)} cannot be used: {told(error)}") from error
         except ContentError as error:
             raise MachineryError(f"the store cannot be used: {error}") from error
 

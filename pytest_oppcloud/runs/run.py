@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 from pytest_oppcloud.errors import IniError
+from pytest_oppcloud.inifile.expressions import ExpressionError, as_string, evaluate
 
 from .itervars import PREDEFINED, REPETITION
 from .placeholders import PlaceholderError
@@ -102,6 +103,17 @@ class Run:
         """
         index = self._plan.lookup.option(name)
         return self._default(name) if index is None else self._value(index)
+
+    def string(self, name: str) -> str:
+        """Return what holds for an option that is a text, "" for none: with quotes around it, it is an expression.
+
+        Where that expression is wrong, so that OMNeT++ refuses to simulate, return it as it is written.
+        """
+        text = self.option(name) or ""
+        try:
+            return as_string(evaluate(text)) if text.startswith('"') else text
+        except ExpressionError:
+            return text
 
     def parameter(self, path: str, *, has_default: bool = True) -> str | None:
         """Return what is set for the parameter with that full path, or None.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.omnetpp,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("opp_run") is None, reason="there is no OMNeT++ (opp_run on the PATH)"),
+    pytest.mark.skipif(shutil.which("opp_run") is None, reason="no OMNeT++ here (opp_run on the PATH)"),
 ]
 
 __all__ = ["processes", "server", "workers"]

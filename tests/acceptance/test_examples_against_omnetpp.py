@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.omnetpp,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("opp_run") is None, reason="there is no OMNeT++ (opp_run on the PATH)"),
+    pytest.mark.skipif(shutil.which("opp_run") is None, reason="no OMNeT++ here (opp_run on the PATH)"),
 ]
 
 EXAMPLES = Path(__file__).parents[2] / "example_sims"

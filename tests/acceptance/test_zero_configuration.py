@@ -12,7 +12,7 @@ import pytest
 pytestmark = [
     pytest.mark.omnetpp,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("opp_run") is None, reason="there is no OMNeT++ (opp_run on the PATH)"),
+    pytest.mark.skipif(shutil.which("opp_run") is None, reason="no OMNeT++ here (opp_run on the PATH)"),
 ]
 
 MODEL = Path(__file__).parents[2] / "example_sims" / "mm1"

@@ -12,6 +12,25 @@ if TYPE_CHECKING:
     from faultkit.cluster import Cluster
 
 
+def test_a_client_that_is_killed_and_attached_again(cluster: Cluster) -> None:
+    client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
+    cluster.host("hurry", slots=4)
+    eventually(lambda: client.has_judged(5), 60, "some verdicts")
+    client.kill()
+    first, before = client.session, client.verdicts()
+    client.attach()
+    client.finish()
+
+    assert client.judged_wrong() == []
+    assert client.session == first
+    # It tells the same of what had been judged, and nothing of that was run again.
+    said = {(verdict.run, verdict.host, verdict.attempt) for verdict in before}
+    assert {(verdict.run, verdict.host, verdict.attempt) for verdict in client.repeated()} == said
+    executions = client.executions()
+    assert {executions[verdict.run] for verdict in before} == {1}
+
+
+@pytest.mark.faults
 def test_a_client_that_is_killed_and_started_again(cluster: Cluster) -> None:
     client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
     cluster.host("hurry", slots=4)

@@ -132,7 +132,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if made.returncode:
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(f"root cannot make a small disk: {made.stderr}")
-        pytest.skip(f"a small disk can be had by root only: {made.stderr.strip()}")
+        pytest.skip(f"only root can have a small disk: {made.stderr.strip()}")
     for name in ("cache", "tmp"):
         (place / name).mkdir()
     with (place / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):

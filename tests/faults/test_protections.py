@@ -117,8 +117,8 @@ def test_without_the_memory_of_tickets_a_replayed_one_is_run(cluster: Cluster) -
     client = cluster.client("hurry", runs=[Tiny(x=0, seconds=1)])
     outsider = Outsider(cluster.server)
     mark = cluster.folder / "mark"
-    ticket = sign_ticket(outsider.ticket(client.session, mark), client.key)
     eventually(lambda: cluster.server.connection.llen("rq:queue:oppcloud") == 1, 60, "the run is queued")
+    ticket = sign_ticket(outsider.ticket(client.session, mark), client.key)
     outsider.enqueue(ticket)
     outsider.enqueue(ticket)
     cluster.host("hurry", "without-replay", slots=3)

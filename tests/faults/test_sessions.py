@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faultkit.processes import eventually, send
+from oppcloud_worker.remote import sessions
 
 if TYPE_CHECKING:
     from faultkit.cluster import Cluster
@@ -54,7 +55,10 @@ def session(cluster: Cluster, project: Path, *options: str) -> subprocess.Popen[
     )
 
 
-@pytest.mark.parametrize("fault", ["slot", pytest.param("redis", marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "fault",
+    ["slot", pytest.param("redis", marks=pytest.mark.faults), pytest.param("client", marks=pytest.mark.faults)],
+)
 def test_a_session_judges_each_run_once_and_rightly(cluster: Cluster, project: Path, fault: str) -> None:
     recording = session(cluster, project, "-q", "-p", "no:oppcloud", "--opp-update-baselines=all")
     recording.communicate(timeout=120)
@@ -65,10 +69,15 @@ def test_a_session_judges_each_run_once_and_rightly(cluster: Cluster, project: P
     if fault == "slot":
         send(host.slot_processes()[0], signal.SIGKILL)
         cluster.network.tear()
-    else:
+    elif fault == "redis":
         cluster.server.kill()
         cluster.server.forget()
         cluster.server.start()
+    else:
+        judging.kill()
+        judging.communicate()
+        (left,) = sessions.listed(log)
+        judging = session(cluster, project, "--oppcloud-attach", left, "--junit-xml=junit.xml")
     output, _ = judging.communicate(timeout=120)
 
     suite = ET.parse(project / "junit.xml").getroot()[0]  # noqa: S314  # our own

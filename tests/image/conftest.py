@@ -149,7 +149,7 @@ def _configure_podman() -> None:
 def containers() -> Iterator[Containers]:
     """Give a tool that builds and runs containers on this machine."""
     if platform.system() != "Linux":
-        pytest.skip("the tests reach containers through the network of the host, which needs Linux")
+        pytest.skip("only Linux has containers in the network of the host, through which the tests reach them")
     before = dict(os.environ)
     try:
         tool = find_tool()

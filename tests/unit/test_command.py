@@ -108,12 +108,21 @@ def test_result_files_of_the_ini_file_go_to_the_result_folder(tmp_path: Path) ->
         ("fingerprint = 1234/tplx\n", {"tplx": ("1234",)}),
         ("fingerprint = 1/t 2/t, 3/sz\n", {"t": ("1", "2"), "sz": ("3",)}),
         ("fingerprint = 1, 2\nfingerprint-ingredients = t,z\n", {"t": ("1",), "z": ("2",)}),
+        ('fingerprint = "1," + " 2"\nfingerprint-ingredients = "t,z"\n', {"t": ("1",), "z": ("2",)}),
+        ("fingerprint = 1 2/t\n", {"t": ("1", "2")}),
+        # What OMNeT++ finds wrong, whatever is calculated.
+        ("fingerprint = 1/t 2/z\n", {"t": ("1/t 2/z",)}),
+        ("fingerprint = 1/t 2/t,3/t\n", {"t": ("1 or 2 and 3",)}),
+        ("fingerprint = 1/t 2/t,0002/t\n", {"t": ("2",)}),
+        ("fingerprint = 1,2\n", {"tplx": ("1",), "": ("2",)}),
+        ("fingerprint = 1,0000-0000\n", {"tplx": ("1",)}),
+        ("fingerprint = 1/t, ,2/z\n", {"t": ("1",), "": ("' '",), "z": ("2",)}),
     ],
 )
 def test_fingerprints_of_the_ini_file(tmp_path: Path, text: str, expected: dict[str, tuple[str, ...]]) -> None:
     run = first_run(tmp_path, INI + text)
     assert own_fingerprints(run) == expected
-    assert set(expected) <= set(ingredients(plan(tmp_path), run))
+    assert {*expected, "tplx"} - {""} >= set(ingredients(plan(tmp_path), run)) >= set(expected) - {""}
 
 
 def test_stored_fingerprints_are_asked_for(tmp_path: Path) -> None:

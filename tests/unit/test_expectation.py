@@ -96,8 +96,10 @@ def test_experience_is_merged_and_survives_what_is_damaged(tmp_path: Path) -> No
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "runs.json"
+    experience.add(place, seen(a=1))
 
-    experience.add(tmp_path / "file" / "runs.json", seen(a=1))
+    assert experience.read(place) == {}
 
 
 def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

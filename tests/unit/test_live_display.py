@@ -82,6 +82,8 @@ def test_a_run_whose_worker_was_lost_waits_again() -> None:
 def test_a_build_is_a_stage_and_no_run() -> None:
     story = Story()
     story.order("a")
+    story.board.order_build(f"{BUILD}1", "build of sim")
+    assert story.board.moment().stages == (("build", 0, 1),)
     story.start(f"{BUILD}1")
     story.now = 3
     moment = story.board.moment()
@@ -96,6 +98,13 @@ def test_a_build_is_a_stage_and_no_run() -> None:
     assert (moment.stages, moment.finished, moment.building) == ((("build", 1, 1),), 0, ())
 
 
+def test_a_build_that_nobody_could_do_is_over() -> None:
+    story = Story()
+    story.board.order_build(f"{BUILD}1", "build of sim")
+    story.board.fetch(f"{BUILD}1")
+    assert story.board.moment().stages == (("build", 1, 1),)
+
+
 def test_a_process_that_ordered_nothing_learns_of_runs_as_they_start() -> None:
     story = Story()
     story.start("a")
@@ -104,6 +113,22 @@ def test_a_process_that_ordered_nothing_learns_of_runs_as_they_start() -> None:
     moment = story.board.moment()
     assert (moment.ordered, moment.finished, len(moment.running)) == (0, 1, 1)
     assert heartbeat(moment, 0).startswith("1 done")
+
+
+def test_such_a_process_is_told_which_runs_there_are() -> None:
+    story = Story()
+    # Before, as in a session that is attached to; one of them is not wanted now.
+    story.start("a")
+    story.start("other")
+    story.now = 20
+    story.finish("a", wall_time=20)
+    story.finish("other", wall_time=20)
+    for run in ("a", "b", "c", "b"):
+        story.board.note(Event(kind=events.QUEUED, run=run, attempt=1, expected=10))
+    story.start("b")
+    moment = story.board.moment()
+    assert (moment.ordered, moment.waiting, moment.finished, moment.left) == (3, 1, 1, 20)
+    assert heartbeat(moment, 0).startswith("1 of 3 done")
 
 
 def test_what_is_left_of_a_run_follows_from_its_percentage() -> None:

@@ -14,10 +14,36 @@ import pytest
 from oppcloud_worker import manifest
 from oppcloud_worker.cache import Cache
 from oppcloud_worker.manifest import Manifest
-from oppcloud_worker.store import ContentError, FolderStore, Sink
+from oppcloud_worker.store import ContentError, VerifyingSink, check_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
+
+    from oppcloud_worker.store import Sink
+
+
+class FolderStore:
+    """A store whose files a test can damage; the real ones need Redis or S3."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+
+    def has(self, digest: str) -> bool:
+        return (self.root / check_digest(digest)).is_file()
+
+    def put(self, digest: str, source: BinaryIO, size: int) -> None:
+        data = io.BytesIO()
+        sink = VerifyingSink(data, digest, size)
+        sink.write(source.read())
+        sink.finish()
+        (self.root / digest).write_bytes(data.getvalue())
+
+    def get(self, digest: str, target: Sink) -> None:
+        if not self.has(digest):
+            raise ContentError(f"content {digest[:12]} is not in the store")
+        target.write((self.root / digest).read_bytes())
 
 
 def digest_of(data: bytes) -> str:
@@ -147,27 +173,10 @@ def test_a_file_that_changed_meanwhile_is_not_sent(files: list[tuple[str, Path]]
     assert not store.has(content.digest)
 
 
-@pytest.mark.parametrize(("data", "size"), [(b"abc", 2), (b"abc", 4), (b"abd", 3)])
-def test_a_store_takes_nothing_under_a_wrong_digest(store: FolderStore, data: bytes, size: int) -> None:
-    digest = digest_of(b"abc")
-    with pytest.raises(ContentError):
-        store.put(digest, io.BytesIO(data), size)
-    assert not store.has(digest)
-    assert not [path for path in store.root.rglob("*") if path.is_file()]
-
-
 @pytest.mark.parametrize("digest", ["", "../../etc/passwd", "a" * 63, "A" * 64, "a" * 64 + "\n"])
 def test_a_digest_cannot_name_another_file(store: FolderStore, cache: Cache, digest: str) -> None:
-    for use in (store.has, lambda text: store.get(text, io.BytesIO())):
-        with pytest.raises(ContentError):
-            use(digest)
     with pytest.raises(ContentError), cache.content(digest, store):
         pass
-
-
-def test_what_is_not_there_is_told(store: FolderStore) -> None:
-    with pytest.raises(ContentError, match="not in the store"):
-        store.get(EMPTY, io.BytesIO())
 
 
 def test_content_is_unpacked_as_it_was(files: list[tuple[str, Path]], store: FolderStore, cache: Cache) -> None:
@@ -268,7 +277,7 @@ def test_a_store_that_gives_other_bytes_is_not_believed(stored: tuple[str, Count
 
 def test_a_manifest_of_another_digest_is_not_believed(stored: tuple[str, CountingStore], cache: Cache) -> None:
     digest, store = stored
-    path = store.root / digest[:2] / digest
+    path = store.root / digest
     path.chmod(0o644)
     path.write_bytes(Manifest(entries=()).to_bytes())
     with pytest.raises(ContentError), cache.content(digest, store):

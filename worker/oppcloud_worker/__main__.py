@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         metavar="GIB",
         help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
-        "or container has)",
+        "or container has; give each its part where several workers share it)",
     )
     bounds = result.add_argument_group(
         "limits", "what one simulation may use with all its processes, whatever it asks for; 0 means no limit"
@@ -145,10 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         key = _key_from_stdin() if options.key_from_stdin else read_key(os.environ)
         note = check(url, signed=key is not None, environment=os.environ)
         if options.run_as:
-            options.cache.mkdir(parents=True, exist_ok=True)
-            account = find_account(options.run_as)
-            account.check_reach(options.cache.resolve())
-            account.check_reach(Path(tempfile.gettempdir()).resolve())
+            _check_account(options.run_as, options.cache)
     except (AccountError, AddressError, KeyUnusableError) as error:
         # In one line: how to call the command is not what is wrong.
         command.exit(2, f"{command.prog}: error: {error}\n")
@@ -157,7 +154,20 @@ def main(arguments: list[str] | None = None) -> int:
     # Slots are told on a pipe.
     for name in (URL_VARIABLE, CA_VARIABLE, KEY_VARIABLE, KEY_FILE_VARIABLE):
         os.environ.pop(name, None)
-    settings = PoolSettings(
+    return Pool(settings=_pool_settings(options, url, key)).run()
+
+
+def _check_account(name: str, cache: Path) -> None:
+    """Raise `AccountError` unless simulations can run as the user `name`, who must get at their files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    account = find_account(name)
+    account.check_reach(cache.resolve())
+    account.check_reach(Path(tempfile.gettempdir()).resolve())
+
+
+def _pool_settings(options: argparse.Namespace, url: str, key: ClusterKey | None) -> PoolSettings:
+    """Return what the command line says, in bytes and seconds."""
+    return PoolSettings(
         url=url,
         key=key,
         queue=options.queue,
@@ -176,7 +186,6 @@ def main(arguments: list[str] | None = None) -> int:
         max_idle_time=options.max_idle_time,
         until_stdin_closes=options.until_stdin_closes,
     )
-    return Pool(settings=settings).run()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from .account import Account
+    from .judging import Judgement
 
 __all__ = ["PYTHON", "RESULTS", "STDERR", "STDOUT", "Stop", "execute"]
 
@@ -121,21 +122,9 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
     finally:
         stdout.close()
         stderr.close()
-    judgement = judge(request, end, stdout, stderr, results)
-    verdict, record = judgement.verdict, judgement.record
     return replace(
-        blank,
-        cause=judgement.cause,
-        message=judgement.message,
+        _judged(blank, judge(request, end, stdout, stderr, results)),
         exit_code=end.exit_code,
-        end_line="" if judgement.end is None else judgement.end.line,
-        events=None if judgement.end is None else judgement.end.event,
-        sim_time="" if judgement.end is None else judgement.end.time,
-        fingerprint_verdict="" if verdict is None else "verified" if verdict.verified else "mismatch",
-        values=judgement.fingerprints + (() if record is None else record.values),
-        attributes={}
-        if record is None
-        else {key: value for key, value in record.attributes.items() if key not in VOLATILE_ATTRIBUTES},
         provenance=made_with | ({"omnetpp": stdout.version} if stdout.version else {}),
         wall_time=end.wall_time,
         cpu_time=end.cpu_time,
@@ -143,6 +132,23 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
         stdout=stdout.tail,
         stderr=stderr.tail,
         files=tuple(files_of(directory)),
+    )
+
+
+def _judged(blank: RunOutcome, judgement: Judgement) -> RunOutcome:
+    """Return `blank` with what the run's output and its result files say."""
+    end, verdict, record = judgement.end, judgement.verdict, judgement.record
+    attributes = {} if record is None else record.attributes
+    return replace(
+        blank,
+        cause=judgement.cause,
+        message=judgement.message,
+        end_line="" if end is None else end.line,
+        events=None if end is None else end.event,
+        sim_time="" if end is None else end.time,
+        fingerprint_verdict="" if verdict is None else "verified" if verdict.verified else "mismatch",
+        values=judgement.fingerprints + (() if record is None else record.values),
+        attributes={key: value for key, value in attributes.items() if key not in VOLATILE_ATTRIBUTES},
     )
 
 

@@ -1,18 +1,14 @@
 """Where content lies: bytes, found by their SHA-256.
 
 Standard library only. What a run needs (files and the manifest that names them) is put into a store once and fetched
-from there by any number of workers. This module has the protocol and the store in a folder; stores that need a
-service (Redis, S3) live in `oppcloud_worker.remote`.
+from there by any number of workers. This module has the protocol, and the check that bytes are those announced; the
+stores themselves (in Redis, in S3) live in `oppcloud_worker.remote`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-import tempfile
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -81,46 +77,3 @@ class VerifyingSink:
             raise ContentError(
                 f"content {self._digest[:12]}: what came has the digest {self._checksum.hexdigest()[:12]}"
             )
-
-
-class FolderStore:
-    """A store in a folder, which several processes may share."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def _path(self, digest: str) -> Path:
-        check_digest(digest)
-        return self.root / digest[:2] / digest
-
-    def has(self, digest: str) -> bool:
-        """Tell whether the store holds `digest`."""
-        return self._path(digest).is_file()
-
-    def put(self, digest: str, source: BinaryIO, size: int) -> None:
-        """Take `size` bytes from `source`, verified on the way; they appear under their digest all at once."""
-        path = self._path(digest)
-        if path.is_file():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as target:
-                sink = VerifyingSink(target, digest, size)
-                while block := source.read(_BLOCK):
-                    sink.write(block)
-                sink.finish()
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
-            raise
-
-    def get(self, digest: str, target: Sink) -> None:
-        """Write the content of `digest` to `target`."""
-        try:
-            with self._path(digest).open("rb") as source:
-                while block := source.read(_BLOCK):
-                    target.write(block)
-        except FileNotFoundError:
-            raise ContentError(f"content {digest[:12]} is not in the store {self.root}") from None

@@ -109,8 +109,6 @@ def negate(value: Value) -> Value:
 
 def add(left: Value, right: Value) -> Value:
     """Return the sum of two numbers, or two strings joined."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     ints, doubles = _numeric(left, right)
     if not ints and not doubles:
         if isinstance(left, str) and isinstance(right, str):
@@ -126,8 +124,6 @@ def add(left: Value, right: Value) -> Value:
 
 def subtract(left: Value, right: Value) -> Value:
     """Return left - right."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     ints, doubles = _numeric(left, right)
     if not ints and not doubles:
         raise ExpressionError(f"Numeric arguments expected, got {_kinds(left, right)}")
@@ -141,8 +137,6 @@ def subtract(left: Value, right: Value) -> Value:
 
 def multiply(left: Value, right: Value) -> Value:
     """Return the product; at most one of the two may have a unit."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     ints, doubles = _numeric(left, right)
     if not ints and not doubles:
         raise ExpressionError(f"Numeric arguments expected, got {_kinds(left, right)}")
@@ -158,8 +152,6 @@ def multiply(left: Value, right: Value) -> Value:
 
 def divide(left: Value, right: Value) -> Value:
     """Return the quotient, always a double."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     (first, unit), (second, other_unit) = as_double(left), as_double(right)
     _no_logarithm(right)
     if second != 0:
@@ -180,8 +172,6 @@ def _quotient(first: float, second: float) -> float:
 
 def modulo(left: Value, right: Value) -> Value:
     """Return the remainder of two integers, with the sign of the first, as in C."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     ints, doubles = _numeric(left, right)
     if not ints:
         note = " (note: no implicit conversion from double to int)" if doubles else ""
@@ -198,8 +188,6 @@ def modulo(left: Value, right: Value) -> Value:
 
 def power(left: Value, right: Value) -> Value:
     """Return left to the power of right; integers stay integers."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     (first, unit), (second, other_unit) = _split(left), _split(right)
     if _is_int(first) and _is_int(second) and isinstance(first, int) and isinstance(second, int):
         _dimensionless(left, right, unit or other_unit)
@@ -261,8 +249,6 @@ def compare(left: Value, right: Value, *, equality: bool) -> float:
 
 def _comparison(judge: Callable[[float], bool], *, equality: bool = False) -> Binary:
     def operator(left: Value, right: Value) -> Value:
-        if left is _UNDEFINED or right is _UNDEFINED:
-            return _UNDEFINED
         return judge(compare(left, right, equality=equality))
 
     return operator
@@ -270,16 +256,12 @@ def _comparison(judge: Callable[[float], bool], *, equality: bool = False) -> Bi
 
 def three_way(left: Value, right: Value) -> Value:
     """Return -1.0, 0.0 or 1.0; nan where there is no order."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     difference = compare(left, right, equality=False)
     return difference if math.isnan(difference) else float((difference > 0) - (difference < 0))
 
 
 def match(left: Value, right: Value) -> Value:
     """Tell whether the string on the left fits the pattern on the right."""
-    if left is _UNDEFINED or right is _UNDEFINED:
-        return _UNDEFINED
     if not isinstance(left, str) or not isinstance(right, str):
         raise ExpressionError("String operands expected for '=~'")
     try:
@@ -317,8 +299,6 @@ def bitwise_not(value: Value) -> Value:
 
 def _bitwise(compute: Callable[[int, int], int]) -> Binary:
     def operator(left: Value, right: Value) -> Value:
-        if left is _UNDEFINED or right is _UNDEFINED:
-            return _UNDEFINED
         ints, doubles = _numeric(left, right)
         (first, unit), (second, other_unit) = _split(left), _split(right)
         if not ints or not isinstance(first, int) or not isinstance(second, int):
@@ -341,8 +321,18 @@ def _shift(number: int, by: int) -> int:
 
 UNARY: Final[dict[str, Unary]] = {"-": negate, "!": logical_not, "~": bitwise_not}
 
-#: All but && || ##, which do not always look at their right side.
-BINARY: Final[dict[str, Binary]] = {
+
+def _where_defined(compute: Binary) -> Binary:
+    """Return the operator that is undefined where an operand is."""
+
+    def operator(left: Value, right: Value) -> Value:
+        return _UNDEFINED if left is _UNDEFINED or right is _UNDEFINED else compute(left, right)
+
+    return operator
+
+
+#: What operators make of operands that are defined.
+_COMPUTED: Final[dict[str, Binary]] = {
     "+": add,
     "-": subtract,
     "*": multiply,
@@ -363,6 +353,8 @@ BINARY: Final[dict[str, Binary]] = {
     "<<": _bitwise(_shift),
     ">>": _bitwise(lambda left, right: _shift(left, _wrapped(-right))),
 }
+#: All but && || ##, which do not always look at their right side.
+BINARY: Final = {symbol: _where_defined(compute) for symbol, compute in _COMPUTED.items()}
 
 
 def to_unit(value: Value, unit: str) -> Value:

@@ -100,7 +100,7 @@ def run_campaign(plan: Plan, tell: Callable[[str], None]) -> Count:
 
 
 def _run(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Count:
-    rng = random.Random(plan.seed)  # noqa: S311  # chance, not secrets  # chance, not secrets
+    rng = random.Random(plan.seed)  # noqa: S311  # chance, not secrets
     cluster.server.kill()
     cluster.server.persistent = True
     cluster.server.start()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,12 +20,16 @@ from .machines import RedisServer, injected
 from .processes import Processes, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from oppcloud_worker.signing import ClusterKey
 
     from .model import Tiny
+
+
+#: How many of the runs that were judged last a client that is attached asks for once more.
+_AGAIN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +46,16 @@ class Verdict:
     stdout: str
 
 
+def _verdict(line: Mapping[str, Any]) -> Verdict:
+    return Verdict(**{name: line[name] for name in Verdict.__dataclass_fields__})
+
+
 @dataclass
 class Client:
-    """A campaign of tiny runs, and the process that drives it; it may be killed and started again."""
+    """A campaign of tiny runs, and the process that drives it.
+
+    It may be killed and started again, in a new session, or attached to the session of the one before.
+    """
 
     processes: Processes
     folder: Path
@@ -57,7 +68,6 @@ class Client:
     changes: tuple[str, ...] = ()
     #: Whether it stays after the last verdict until it is told to end.
     linger: bool = False
-    session: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -65,10 +75,23 @@ class Client:
         """Where each execution leaves a line."""
         return self.folder / "executions"
 
+    @property
+    def session(self) -> str:
+        """The session that its process is in; "" before the first one has begun."""
+        begun = [line["session"] for line in self._lines() if "began" in line]
+        return str(begun[-1]) if begun else ""
+
     def start(self) -> None:
         """Start with the runs that nobody has judged yet, in a session of its own."""
-        judged = {verdict.run for verdict in self.verdicts()}
-        self.session = uuid.uuid4().hex[:12]
+        self._start(attach="")
+
+    def attach(self) -> None:
+        """Start in the session of the one that was killed, or in another if nothing is left of that."""
+        self._start(attach=self.session)
+
+    def _start(self, *, attach: str) -> None:
+        judged = {verdict.run: None for verdict in self.verdicts()}
+        runs = {run.name: run for run in self.runs}
         with (self.folder / "client.log").open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "faultkit.driver"],
@@ -80,9 +103,11 @@ class Client:
             )
         orders = orders_for(
             [run for run in self.runs if run.name not in judged],
+            [runs[name] for name in list(judged)[-_AGAIN:]] if attach else [],
             url=self.url,
             key=self.key.to_text(),
-            session=self.session,
+            session=uuid.uuid4().hex[:12],
+            attach=attach,
             patience=self.patience,
             content="" if self.content is None else str(self.content),
             executions=str(self.executions_file),
@@ -147,8 +172,11 @@ class Client:
 
     def verdicts(self) -> list[Verdict]:
         """Return all verdicts so far."""
-        fields = Verdict.__dataclass_fields__
-        return [Verdict(**{name: line[name] for name in fields}) for line in self._lines() if "run" in line]
+        return [_verdict(line) for line in self._lines() if "run" in line]
+
+    def repeated(self) -> list[Verdict]:
+        """Return what was told once more of runs that had been judged, by sessions that were attached to."""
+        return [_verdict({**line, "run": line["again"]}) for line in self._lines() if "again" in line]
 
     def verdict(self, run: str, seconds: float = 60) -> Verdict:
         """Wait for the verdict on a run."""
@@ -200,7 +228,7 @@ class Client:
         wrong += [
             f"{verdict.run}: {verdict.cause} with {verdict.value!r} instead of {values[verdict.run]!r}: "
             f"{verdict.message}"
-            for verdict in self.verdicts()
+            for verdict in (*self.verdicts(), *self.repeated())
             if (verdict.cause, verdict.value) != ("COMPLETED", values[verdict.run])
         ]
         return wrong

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,12 +46,6 @@ class Network:
     def mend(self) -> None:
         """Let all pass, also what was sent meanwhile."""
         self._call(self._open.set)
-
-    def cut_for(self, seconds: float) -> None:
-        """Let nothing pass for some time, and wait for the end of it."""
-        self.cut()
-        time.sleep(seconds)
-        self.mend()
 
     def tear(self) -> None:
         """End all connections; new ones can be made at once."""

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oppcloud_worker import guardian
+
 from .outsider import Outsider
 from .processes import is_running, send
 
@@ -92,7 +94,7 @@ class RandomFaults:
 
     def _guardian_killed(self, number: int, _: float) -> str:
         host, _network = self.hosts[number]
-        guardians = [process for process in host.all_processes() if is_running(process, "guardian.py")]
+        guardians = [process for process in host.all_processes() if is_running(process, guardian.__file__)]
         if not guardians or self._is_away(f"host {number}"):
             return ""
         send(self.random.choice(guardians), signal.SIGKILL)
@@ -184,7 +186,7 @@ class RandomFaults:
         return f"{found} files {how}" if found else ""
 
     def _outcome_forged(self, number: int, _: float) -> str:
-        if self._is_away("redis"):
+        if self._is_away("redis") or not self.client.session:
             return ""
         outsider = Outsider(self.cluster.server)
         runs = [run for run in outsider.runs_of(self.client.session)[-5:] if run not in self._forged]
@@ -195,7 +197,7 @@ class RandomFaults:
         return runs[-1]
 
     def _runs_forged(self, _: int, __: float) -> str:
-        if self._is_away("redis"):
+        if self._is_away("redis") or not self.client.session:
             return ""
         Outsider(self.cluster.server).forge(self.client.session, self.cluster.folder / "mark")
         return "two"
@@ -209,8 +211,9 @@ class RandomFaults:
         if self._is_away("client"):
             return ""
         self.client.kill()
-        self._later(seconds / 4, "client", self.client.start)
-        return f"started again after {seconds / 4:.1f} s"
+        comes_back = self.kinds.get("client killed", 0) % 2 == 0
+        self._later(seconds / 4, "client", self.client.attach if comes_back else self.client.start)
+        return f"{'attached' if comes_back else 'started'} again after {seconds / 4:.1f} s"
 
 
 _WEIGHTS: dict[Callable[[RandomFaults, int, float], str], int] = {

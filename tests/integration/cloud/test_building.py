@@ -209,6 +209,8 @@ def test_a_builder_that_is_killed_is_replaced(
     wait_for(lambda: model.builds == 1, 30, "the build begins")
     # What begins and ends between two looks is told as built, or as lost, only.
     wait_for(lambda: "building sim on " in told(client), 30, "people are told")
+    moment = client.dispatcher.board.moment()
+    assert ([build.name for build in moment.building], moment.stages[-1]) == (["build of sim"], ("build", 0, 1))
     (slot,) = processes.running("oppcloud_worker.remote.slot")
     os.kill(slot, signal.SIGKILL)
     wait_for(lambda: model.builds == 2, 30, "the build begins again")

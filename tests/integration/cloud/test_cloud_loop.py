@@ -12,6 +12,7 @@ from oppcloud_worker.remote import runs
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from subprocess import Popen
 
     from .conftest import Processes, Project, Server, Workers
 
@@ -126,6 +127,20 @@ def test_x_cancels_what_is_queued_and_stops_what_runs(
     assert len((tmp_path / "never.started").read_text()) < 5
 
 
+@pytest.fixture
+def pytest_process(
+    project: Project,
+    temporary: Path,  # noqa: ARG001  # for what it sets
+    tmp_path: Path,
+    wait_for: WaitFor,
+) -> Popen[bytes]:
+    """Start pytest with a queue of its own; return it when its simulation runs, which never ends by itself."""
+    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
+    process = project.start("--oppcloud", "--opp-config=Wait")
+    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
+    return process
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -135,17 +150,8 @@ def test_x_cancels_what_is_queued_and_stops_what_runs(
     ],
 )
 def test_nothing_is_left_of_a_private_queue(
-    project: Project,
-    processes: Processes,
-    temporary: Path,
-    tmp_path: Path,
-    wait_for: WaitFor,
-    number: signal.Signals,
-    code: int,
+    pytest_process: Popen[bytes], processes: Processes, temporary: Path, number: signal.Signals, code: int
 ) -> None:
-    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
-    pytest_process = project.start("--oppcloud", "--opp-config=Wait")
-    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
     (folder,) = temporary.glob("opp-*")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "s").stat().st_mode & 0o077 == 0
@@ -192,12 +198,7 @@ def test_ctrl_c_cancels_the_runs_of_a_shared_queue(
     assert names - {"duty", "idle", "turn"} == {"content", "slot", "slots"}
 
 
-def test_a_killed_server_ends_the_session(
-    project: Project, processes: Processes, tmp_path: Path, wait_for: WaitFor
-) -> None:
-    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
-    pytest_process = project.start("--oppcloud", "--opp-config=Wait")
-    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
+def test_a_killed_server_ends_the_session(pytest_process: Popen[bytes], processes: Processes) -> None:
     (pid,) = processes.running("unixsocket")
     os.kill(pid, signal.SIGKILL)
     output, _ = pytest_process.communicate(timeout=30)
@@ -209,11 +210,8 @@ def test_a_killed_server_ends_the_session(
 
 
 def test_a_killed_keeper_ends_the_session_and_leaves_nothing(
-    project: Project, processes: Processes, temporary: Path, tmp_path: Path, wait_for: WaitFor
+    pytest_process: Popen[bytes], processes: Processes, temporary: Path
 ) -> None:
-    project.write(f'[Config Wait]\n**.behaviour = "wait {tmp_path}/never"\n')
-    pytest_process = project.start("--oppcloud", "--opp-config=Wait")
-    wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
     (pid,) = processes.running("keeper.py")
     os.kill(pid, signal.SIGKILL)
     output, _ = pytest_process.communicate(timeout=30)

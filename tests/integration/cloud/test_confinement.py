@@ -79,7 +79,7 @@ def test_a_simulation_finds_no_secret(client: Client, workers: Workers, script: 
     assert KEY.secret.hex() not in outcome.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_the_thief_would_find_them(tmp_path: Path) -> None:
     (tmp_path / "thief.py").write_text(THIEF)
     victim = subprocess.Popen(
@@ -95,7 +95,7 @@ def test_the_thief_would_find_them(tmp_path: Path) -> None:
     assert "memory of" in said.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has prctl(2)")
 def test_a_simulation_gets_no_further_rights(client: Client, workers: Workers, script: Script) -> None:
     workers.start()
     status = client.run(script("grep -E 'NoNewPrivs|CapBnd' /proc/self/status")).stdout.split()
@@ -105,7 +105,7 @@ def test_a_simulation_gets_no_further_rights(client: Client, workers: Workers, s
         assert not int(status[status.index("CapBnd:") + 1], 16) & 1 << 19, "it may trace others"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counted on Linux only")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts them")
 @pytest.mark.parametrize("asked", [0, 10_000])
 def test_a_simulation_that_breeds_is_ended(
     client: Client, workers: Workers, processes: Processes, script: Script, asked: int
@@ -121,7 +121,7 @@ def test_a_simulation_that_breeds_is_ended(
     assert not processes.running("sleep")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counted on Linux only")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts them")
 def test_a_tree_that_takes_too_much_memory_is_ended(client: Client, workers: Workers, script: Script) -> None:
     workers.start("--limit-memory", "0.1")
     # Each for itself is within the limit.
@@ -173,7 +173,7 @@ except OSError as error:
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has prctl(2)")
 @pytest.mark.parametrize(("state", "seen"), [("open", "True"), ("closed", "Permission denied")])
 def test_a_closed_process_is_closed_to_others_of_the_same_user(state: str, seen: str) -> None:
     victim = subprocess.Popen(
@@ -190,7 +190,7 @@ def test_a_closed_process_is_closed_to_others_of_the_same_user(state: str, seen:
     assert look.stdout.strip() == seen
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_TOKEN", "x")
     guardian = Guardian()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from .conftest import Client, Server, Workers
 
+#: Where `make install` puts rq-exporter, and the version of RQ that it wants.
+EXPORTER = Path(sys.prefix) / "exporter"
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "watch.md"
 
 WaitFor = Callable[[Callable[[], object], float, str], None]
@@ -34,10 +35,12 @@ def serve(processes: object, wait_for: WaitFor) -> Iterator[Serve]:  # noqa: ARG
     """Start a tool that serves HTTP on the port it is given; return its address."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*command: str) -> str:
+    def start(*command: str, **variables: str) -> str:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        started.append(subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, cwd="/"))
+        words = [sys.executable, "-m", *command, "--port", str(port)]
+        environment = {**os.environ, **variables}
+        started.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd="/", env=environment))
         address = f"http://127.0.0.1:{port}"
 
         def answers() -> bool:
@@ -88,9 +91,7 @@ def url(server: Server) -> Iterator[str]:
 
 
 def test_rq_dashboard(busy: Client, url: str, serve: Serve) -> None:
-    if importlib.util.find_spec("rq_dashboard") is None:
-        pytest.skip("rq-dashboard is not installed")
-    address = serve(sys.executable, "-m", "rq_dashboard", "--json", "--disable-delete", "--redis-url", url)
+    address = serve("rq_dashboard", "--json", "--disable-delete", "--redis-url", url)
 
     (queue,) = json.loads(read(f"{address}/0/data/queues.json"))["queues"]
     assert (queue["name"], queue["count"], queue["started_job_registry_count"]) == ("oppcloud", 2, 1)
@@ -106,11 +107,22 @@ def test_rq_dashboard(busy: Client, url: str, serve: Serve) -> None:
 
 @pytest.mark.usefixtures("busy")
 def test_rq_exporter(url: str, serve: Serve) -> None:
-    tool = shutil.which("rq-exporter")
-    if tool is None:
-        pytest.skip("rq-exporter is not on the PATH; its version of RQ must be its own")
-    numbers = read(serve(tool, "--host", "127.0.0.1", "--redis-url", url) + "/metrics")
+    if not EXPORTER.is_dir():
+        pytest.skip(f"rq-exporter is not in {EXPORTER}: make install")
+    address = serve("rq_exporter", "--host", "127.0.0.1", "--redis-url", url, PYTHONPATH=str(EXPORTER))
+    numbers = figures(read(f"{address}/metrics"))
 
-    assert 'rq_jobs{queue="oppcloud",status="queued"} 2.0' in numbers
-    assert 'rq_jobs{queue="oppcloud",status="started"} 1.0' in numbers
-    assert 'queues="oppcloud",state="busy"} 1.0' in numbers
+    jobs = {status: numbers["rq_jobs", "oppcloud", status] for status in ("queued", "started", "failed")}
+    assert jobs == {"queued": 2, "started": 1, "failed": 0}
+    # Each slot is a worker of RQ's.
+    assert numbers["rq_workers", "oppcloud", "busy"] == 1
+
+
+def figures(text: str) -> dict[tuple[str, str, str], float]:
+    """Return what stands in lines as `rq_jobs{queue="oppcloud",status="queued"} 2.0`: by name, queue and state."""
+    found: dict[tuple[str, str, str], float] = {}
+    for name, labels, value in re.findall(r"^(rq_\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
+        told = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        key = name, told.get("queue") or told["queues"], told.get("status") or told.get("state", "")
+        found[key] = found.get(key, 0.0) + float(value)
+    return found

@@ -22,7 +22,7 @@ from oppcloud_worker.messages import Cause, RunRequest
 from oppcloud_worker.remote import s3_store
 from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.remote.s3_store import S3Address, S3Store, StoreAddressError
-from oppcloud_worker.store import ContentError, FolderStore, Store
+from oppcloud_worker.store import ContentError, Store
 
 from pytest_oppcloud.cloud.executor import Submission
 from pytest_oppcloud.content import Content
@@ -76,10 +76,8 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     s3_store._client.cache_clear()
 
 
-@pytest.fixture(params=["folder", "redis", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "folder":
-        return FolderStore(tmp_path / "store")
+@pytest.fixture(params=["redis", "s3"])
+def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "redis":
         server: Server = request.getfixturevalue("server")
         return RedisStore(server.connection, "oppcloud:content:", ttl=60)

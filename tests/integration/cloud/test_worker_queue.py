@@ -183,6 +183,33 @@ def test_a_redis_that_dies_ends_the_runs(
     assert client.run(script("", name="later")).cause is Cause.QUEUE_LOST
 
 
+def test_a_slot_that_fails_at_its_start_is_started_again_with_pauses(
+    client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    # Python runs this module at its start.
+    broken, starts, elsewhere = tmp_path / "broken", tmp_path / "starts", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        f"if 'oppcloud_worker.remote.slot' in sys.orig_argv and os.path.exists({str(broken)!r}):\n"
+        f"    with open({str(starts)!r}, 'a') as file:\n"
+        "        print(time.monotonic(), file=file)\n"
+        "    os._exit(1)\n"
+    )
+    workers.start(PYTHONPATH=str(elsewhere))
+    assert client.run(script("echo one", name="one")).stdout == "one\n"
+    broken.touch()
+    (slot,) = processes.running("oppcloud_worker.remote.slot")
+    os.kill(slot, signal.SIGKILL)
+    wait_for(lambda: starts.exists() and len(starts.read_text().splitlines()) == 4, 30, "slots fail")
+    broken.unlink()
+    assert client.run(script("echo two", name="two")).stdout == "two\n"
+
+    times = list(map(float, starts.read_text().split()))
+    # In place of one that had worked there is another at once, then after 0.5, 1 and 2 seconds.
+    assert times[3] - times[0] >= 3.5
+
+
 @pytest.mark.slow
 def test_a_redis_that_forgets_everything_loses_no_run(
     client: Client, workers: Workers, server: Server, script: Script, wait_for: WaitFor

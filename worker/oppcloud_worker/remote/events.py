@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
     from redis.typing import EncodableT, FieldT, KeyT, StreamIdT
 
+#: The run waits to be simulated; told where others than the process that submits it want to know.
+QUEUED = "queued"
 #: A slot took the run.
 STARTED = "started"
 #: The attempt came to nothing, and the next one lies in the queue.
@@ -45,7 +47,7 @@ _MAX_AMOUNT = 1e12
 class Event:
     """Something that happened to a run."""
 
-    #: STARTED, REQUEUED, FINISHED, PROGRESS or OUTPUT; a reader passes over kinds that it does not know.
+    #: QUEUED, STARTED, REQUEUED, FINISHED, PROGRESS or OUTPUT; a reader passes over kinds that it does not know.
     kind: str
     run: str
     #: The attempt that it happened to.
@@ -58,6 +60,8 @@ class Event:
     message: str = ""
     #: What people call the run (STARTED).
     name: str = ""
+    #: Seconds that it is expected to take, 0 where nobody knows (QUEUED).
+    expected: float = 0.0
     #: Where the simulation is (PROGRESS).
     progress: Progress | None = None
     #: Seconds that the simulation took, and that the slot was busy with it.
@@ -136,6 +140,7 @@ def _readable(event: Event) -> Event:
         event,
         message=_text(event.message[:MAX_MESSAGE]),
         name=_text(event.name[:_MAX_NAME]),
+        expected=_amount(event.expected),
         wall_time=_amount(event.wall_time),
         busy_time=_amount(event.busy_time),
         progress=progress,

@@ -44,6 +44,8 @@ GRACE = 3.0
 #: longer than a network is usually cut, or a server restarted.
 _FAILURES = 3
 _PATIENCE = 180.0
+#: Seconds before a slot is started in place of one that came to nothing, doubled with each failure up to the last.
+_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ class Pool:
     _last_ready: float = -math.inf
     #: Why the pool ends: None as long as it does not, "" for no reason to complain.
     _ending: str | None = None
+    #: When slots are to be started in place of those that ended (monotonic).
+    _due: list[float] = field(default_factory=list)
     #: Whether all slots were ready once.
     _serving: bool = False
     _last_work: float = field(default_factory=time.monotonic)
@@ -135,9 +139,13 @@ class Pool:
 
     def _turn(self, scratch: str) -> None:
         """Wait for something to happen, and do what follows from it."""
+        now = time.monotonic()
+        for _ in [due for due in self._due if due <= now]:
+            self._start(scratch)
+        self._due = [due for due in self._due if due > now]
         for key, _ in self._selector.select(self._patience()):
             if isinstance(key.data, _Slot):
-                self._read(key.data, scratch)
+                self._read(key.data)
             else:
                 key.data()
         limit = self.settings.max_idle_time
@@ -146,13 +154,15 @@ class Pool:
             self._ending = ""
 
     def _idle(self) -> bool:
-        # A slot that is still starting is busy with that.
-        return all(slot.ready and slot.ticket is None for slot in self._slots)
+        # A slot that is still starting, or is going to, is busy with that.
+        return not self._due and all(slot.ready and slot.ticket is None for slot in self._slots)
 
     def _patience(self) -> float | None:
-        if not self.settings.max_idle_time or not self._idle():
-            return None
-        return max(0.0, self._last_work + self.settings.max_idle_time - time.monotonic()) + 0.01
+        """Return the seconds until there is something to do though nothing happens; None for never."""
+        moments = list(self._due)
+        if self.settings.max_idle_time and self._idle():
+            moments.append(self._last_work + self.settings.max_idle_time)
+        return max(0.0, min(moments) - time.monotonic()) + 0.01 if moments else None
 
     def _start(self, scratch: str) -> None:
         """Start another slot."""
@@ -192,14 +202,22 @@ class Pool:
             process.stdin.write(json.dumps(encode(settings)).encode() + b"\n")
             process.stdin.flush()
 
-    def _read(self, slot: _Slot, scratch: str) -> None:
+    def _read(self, slot: _Slot) -> None:
         """Hear what a slot tells; when it has ended, start another in its place."""
         if not self._hear(slot):
             self._bury(slot)
             if self._failures >= _FAILURES and time.monotonic() - self._last_ready > _PATIENCE:
                 self._ending = self._ending or f"{self._failures} slots failed one after the other, giving up"
             elif self._ending is None:
-                self._start(scratch)
+                self._due.append(time.monotonic() + self._pause())
+
+    def _pause(self) -> float:
+        """Return the seconds to wait before another slot is started: none in place of one that had worked."""
+        # All slots fail for the same reason. Where none ever worked, the pool gives up before it needs patience.
+        rounds = self._failures // self.settings.slots
+        if not rounds or self._last_ready == -math.inf:
+            return 0.0
+        return min(_PAUSE * 2.0 ** (rounds - 1), _LONGEST_PAUSE)
 
     def _hear(self, slot: _Slot) -> bool:
         """Take in what a slot has written; return False at its end."""

@@ -26,7 +26,7 @@ from .connection import as_bytes, as_text
 from .events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import redis
     from redis.client import Pipeline
@@ -92,6 +92,16 @@ def _job(ticket: Ticket, key: ClusterKey | None, *, at_front: bool = False) -> E
         job_id=ticket.job_id,
         at_front=at_front,
     )
+
+
+def announce(connection: redis.Redis, session: str, expected: Mapping[str, float]) -> None:
+    """Tell all processes of the session which runs it has, and the seconds that each is expected to take."""
+    items = list(expected.items())
+    for start in range(0, len(items), _CHUNK):
+        pipeline = connection.pipeline(transaction=True)
+        for run, seconds in items[start : start + _CHUNK]:
+            events.add(pipeline, session, Event(kind=events.QUEUED, run=run, attempt=1, expected=seconds))
+        pipeline.execute()
 
 
 def announce_start(connection: redis.Redis, ticket: Ticket, slot: str) -> tuple[bool, bool]:

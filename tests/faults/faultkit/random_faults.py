@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oppcloud_worker import guardian
+
 from .outsider import Outsider
 from .processes import is_running, send
 
@@ -92,7 +94,7 @@ class RandomFaults:
 
     def _guardian_killed(self, number: int, _: float) -> str:
         host, _network = self.hosts[number]
-        guardians = [process for process in host.all_processes() if is_running(process, "guardian.py")]
+        guardians = [process for process in host.all_processes() if is_running(process, guardian.__file__)]
         if not guardians or self._is_away(f"host {number}"):
             return ""
         send(self.random.choice(guardians), signal.SIGKILL)
@@ -205,11 +207,11 @@ class RandomFaults:
             return ""
         return f"{Outsider(self.cluster.server).replay(50)} of them"
 
-    def _client_killed(self, number: int, seconds: float) -> str:
+    def _client_killed(self, _: int, seconds: float) -> str:
         if self._is_away("client"):
             return ""
         self.client.kill()
-        comes_back = number % 2 == 0
+        comes_back = self.kinds.get("client killed", 0) % 2 == 0
         self._later(seconds / 4, "client", self.client.attach if comes_back else self.client.start)
         return f"{'attached' if comes_back else 'started'} again after {seconds / 4:.1f} s"
 

@@ -133,6 +133,44 @@ def test_memory_is_counted_over_all_slots_of_a_worker(desk: Desk) -> None:
     assert desk.take("small-1", memory=8 * GIB) == "s large2"
 
 
+def test_smaller_runs_leave_room_for_a_large_one_in_one_worker(desk: Desk) -> None:
+    desk.offer("s", *(f"small{index}" for index in range(20)), expected=1.0, needs=Needs(memory=2 * GIB))
+    for slot in ("w-1", "w-2", "w-3", "w-4", "v-1", "v-2", "v-3", "v-4"):
+        assert desk.take(slot, memory=8 * GIB) is not None
+    desk.offer("s", "large", expected=9.0, needs=Needs(memory=6 * GIB))
+    desk.offer("s", "tiny", expected=0.5)
+
+    # There is always one that would fit where another has ended, so that the large one would wait for all of them.
+    assert desk.take("w-1", memory=8 * GIB) == "s tiny"
+    assert desk.take("w-2", memory=8 * GIB) is None
+    assert desk.take("v-1", memory=8 * GIB) == "s small8"
+    assert desk.take("w-3", memory=8 * GIB) == "s large"
+    assert desk.take("v-2", memory=8 * GIB) == "s small9"
+
+
+def test_no_slot_is_idle_for_a_large_run_that_gets_its_room_anyway(desk: Desk) -> None:
+    desk.offer("s", "large1", "large2", expected=9.0, needs=Needs(memory=6 * GIB))
+    desk.offer("s", "small1", "small2", "small3", expected=1.0, needs=Needs(memory=1 * GIB))
+
+    taken = [desk.take(slot, memory=8 * GIB) for slot in ("w-1", "w-2", "w-3", "w-4")]
+    assert taken == ["s large1", "s small1", "s small2", None]
+    assert desk.take("w-2", memory=8 * GIB) == "s small3"
+    assert desk.take("w-1", memory=8 * GIB) == "s large2"
+
+
+def test_room_that_is_kept_in_vain_is_given_away(desk: Desk) -> None:
+    desk.offer("s", "small1", "small2", "small3", expected=1.0, needs=Needs(memory=2 * GIB))
+    assert desk.take("w-1", memory=4 * GIB) == "s small1"
+    assert desk.take("v-1", memory=4 * GIB) == "s small2"
+    desk.offer("s", "large", expected=9.0, needs=Needs(memory=4 * GIB))
+    assert desk.take("w-2", memory=4 * GIB) is None
+    # Another worker has all of its room free sooner.
+    assert desk.take("v-1", memory=4 * GIB) == "s large"
+
+    assert desk.rung("w-2")
+    assert desk.take("w-2", memory=4 * GIB) == "s small3"
+
+
 def test_memory_that_is_free_again_wakes_the_slots_of_its_worker(desk: Desk) -> None:
     desk.offer("s", "one", "two", needs=Needs(memory=6 * GIB))
     assert desk.take("w-1", memory=8 * GIB) == "s one"

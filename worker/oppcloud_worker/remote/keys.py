@@ -8,6 +8,7 @@ oppcloud:waiting:<queue>                 the sessions that have runs waiting (th
 oppcloud:taken:<queue>                   the jobs that were taken and have not ended
 oppcloud:idle:<queue>                    the slots that wait for their bell
 oppcloud:turn:<queue>                    a number that grows
+oppcloud:held:<queue>:<job>              the worker that keeps room for a run that needs much memory
 oppcloud:<session>:waiting:<queue>...    the runs of a session that wait
 oppcloud:sessions                        set of the ids of sessions
 oppcloud:session:<session>               who, where, since when: sealed JSON
@@ -17,7 +18,7 @@ oppcloud:<session>:lease                 present as long as somebody wants the s
 oppcloud:<session>:queues                set of the queues that runs of the session went to
 oppcloud:<session>:submitter             which process of the session queues its runs
 oppcloud:<session>:objection             why no more of it may be run, for its other processes
-oppcloud:<session>:events                stream: started, requeued, finished
+oppcloud:<session>:events                stream: queued, started, requeued, finished
 oppcloud:<session>:live                  stream of what is soon forgotten: progress, console output
 oppcloud:<session>:followed              hash: the runs whose console output is wanted as it comes
 oppcloud:<session>:attempts              hash: which attempts were ever queued again (the fence)

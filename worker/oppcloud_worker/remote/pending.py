@@ -7,7 +7,9 @@ A slot that is free takes one run, the next one by these rules, and no other bef
 - of a session's runs, first those that were handed back, then those that are expected to take longest, then the
   first come;
 - never a run that needs another image, system or OMNeT++ than that of the slot's worker, or more memory than the
-  worker has left: what its runs under way need is set aside for them.
+  worker has left: what its runs under way need is set aside for them;
+- where a worker has no room for the run whose turn it is, a smaller one goes first; but one worker keeps room for the
+  large one: smaller ones get there only what it leaves, so that it does not wait for their end.
 
 A slot that finds nothing waits for its bell, a list of its own, so that nobody polls; whoever has runs wait rings for
 as many slots as there are new runs. All of it happens inside Redis, in the script `queue.lua`, which RQ's own list of

@@ -6,6 +6,7 @@
 -- taken    hash   job id -> "slot memory": what was taken and has not ended
 -- idle     hash   slot -> "memory image system omnetpp": slots that found nothing and wait for their bell
 -- turn     number that grows with each run that comes or is taken
+-- held     oppcloud:held:<queue>:<job>: the worker that keeps room for a run which nobody had room for when its turn came
 -- list     RQ's own list of jobs, in step with the above for RQ's tools
 --
 -- A session whose runs lie here has its name in front of their ids, up to the first "-"; a worker has its name in front
@@ -17,10 +18,13 @@ local move, queue, lifetime = ARGV[1], ARGV[2], ARGV[3]
 -- A score holds tenths of seconds, longest first, and a turn for those that are equal.
 local TURNS = 2 ^ 24
 local FRONT = 2 ^ 28
+-- Seconds for which room is kept by a worker that is not heard of any more.
+local HELD = '30'
 
 local function session_of(job) return string.match(job, '^[^-]*') end
 local function worker_of(slot) return string.match(slot, '^(.*)%-[^-]*$') or slot end
 local function classes_of(session) return 'oppcloud:' .. session .. ':waiting:' .. queue end
+local function held_by(job) return 'oppcloud:held:' .. queue .. ':' .. job end
 local function bell_of(slot) return 'oppcloud:bell:' .. slot end
 
 local function pairs_of(key)
@@ -48,9 +52,10 @@ local function is_of_kind(wanted, kind)
   return true
 end
 
--- Return how many runs each session has under way, how much memory each worker has set aside, and each slot's job.
+-- Return how many runs each session has under way, how much memory each worker has set aside, in all and for each run,
+-- and each slot's job.
 local function under_way()
-  local running, used, job_of = {}, {}, {}
+  local running, used, job_of, sizes = {}, {}, {}, {}
   for _, entry in ipairs(pairs_of(TAKEN)) do
     local job, session = entry[1], session_of(entry[1])
     local slot, memory = string.match(entry[2], '^(%S+) (%d+)$')
@@ -58,10 +63,12 @@ local function under_way()
       local worker = worker_of(slot)
       running[session] = (running[session] or 0) + 1
       used[worker] = (used[worker] or 0) + tonumber(memory)
+      sizes[worker] = sizes[worker] or {}
+      table.insert(sizes[worker], tonumber(memory))
       job_of[slot] = job
     end
   end
-  return running, used, job_of
+  return running, used, job_of, sizes
 end
 
 -- Tell whether a worker may take a run of `class`; one that does not know its memory may take any.
@@ -173,21 +180,42 @@ local function by_turn(running)
   return sessions
 end
 
--- Return the first run of `session` that fits, and its class.
-local function first_of(session, total, kind, used)
-  local classes = classes_of(session)
-  local job, best, of
+-- Tell whether `worker` is the one that keeps room for `job`. One is enough, and it asks every few seconds: a slot of it
+-- is idle, as it keeps room.
+local function holds(worker, job)
+  local key = held_by(job)
+  if not redis.call('SET', key, worker, 'NX', 'EX', HELD) and redis.call('GET', key) ~= worker then return false end
+  redis.call('EXPIRE', key, HELD)
+  return true
+end
+
+-- Return the first run of `session` that a slot may take, and its class. `at` tells of the slot's worker; where there is
+-- no room for a run whose turn it is, at.kept becomes the memory that smaller ones have to leave for it.
+local function first_of(session, at)
+  local classes, heads = classes_of(session), {}
   for _, class in ipairs(redis.call('SMEMBERS', classes)) do
-    if fits(class, total, kind, used) then
+    -- What has no room even in an empty worker is for others.
+    if fits(class, at.total, at.kind, 0) then
       local first = redis.call('ZRANGE', classes .. ':' .. class, 0, 0, 'WITHSCORES')
-      if not first[1] then
+      if first[1] then
+        heads[#heads + 1] = { job = first[1], score = tonumber(first[2]), class = class, memory = parts(class) }
+      else
         tidy(session, class)
-      elseif not job or tonumber(first[2]) < best then
-        job, best, of = first[1], tonumber(first[2]), class
       end
     end
   end
-  return job, of
+  table.sort(heads, function(one, other) return one.score < other.score end)
+  for _, head in ipairs(heads) do
+    local smaller = 0
+    for _, size in ipairs(at.sizes) do
+      if at.kept and size < at.kept then smaller = smaller + size end
+    end
+    if not fits(head.class, at.total, at.kind, at.used) then
+      if not at.kept and holds(at.worker, head.job) then at.kept = head.memory end
+    elseif head.memory == 0 or not at.kept or head.memory >= at.kept or smaller + head.memory + at.kept <= at.total then
+      return head.job, head.class
+    end
+  end
 end
 
 -- take: give a slot its next run; without one, note that it waits. Slot, memory and kind of its worker, and the job that
@@ -197,11 +225,13 @@ function moves.take()
   if done ~= '' then release(done) end
   redis.call('HDEL', IDLE, slot)
   redis.call('DEL', bell_of(slot))
-  local running, used, job_of = under_way()
+  local running, used, job_of, sizes = under_way()
   -- A slot that asks has none under way: it was given this one, and never heard of it.
   if job_of[slot] then return job_of[slot] end
+  local worker = worker_of(slot)
+  local at = { worker = worker, total = total, kind = kind, used = used[worker] or 0, sizes = sizes[worker] or {} }
   for _, session in ipairs(by_turn(running)) do
-    local job, class = first_of(session.name, total, kind, used[worker_of(slot)])
+    local job, class = first_of(session.name, at)
     if job then
       redis.call('HSET', WAITING, session.name, session.priority .. ' ' .. redis.call('INCR', TURN))
       redis.call('ZREM', classes_of(session.name) .. ':' .. class, job)
@@ -209,6 +239,12 @@ function moves.take()
       redis.call('LREM', LIST, 1, job)
       local memory = parts(class)
       redis.call('HSET', TAKEN, job, slot .. ' ' .. string.format('%.0f', memory))
+      local keeper = redis.call('GET', held_by(job))
+      if keeper then
+        -- What it has left is for others again.
+        redis.call('DEL', held_by(job))
+        ring_for_waiting(keeper)
+      end
       return job
     end
     if redis.call('EXISTS', classes_of(session.name)) == 0 then redis.call('HDEL', WAITING, session.name) end

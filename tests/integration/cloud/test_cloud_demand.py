@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
-from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+from pytest_oppcloud.cloud.executor import QueueExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,25 +32,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A run to be sent."""
+class Submission:
+    """A request, and the files that it needs."""
 
-    run: str
     request: RunRequest
-    #: The files that it needs; None where the worker has them.
     content: Content | None
-    #: Folder of its model below that of the tests: where its result files belong.
+    #: Folder of the model below that of the tests, as `model_folder` tells it: where its result files belong.
     model: str = "."
-    #: Whether it is simulated anew in this session: whatever other processes send, this is for its own to send.
-    again: bool = False
-    #: Whether what it prints is wanted as it comes.
-    followed: bool = False
     #: Which workers may take it.
     needs: Needs = field(default_factory=Needs)
     #: Seconds that it is expected to take.
     expected: float = 0.0
     #: Where it is queued, "" for the queue of the session.
     queue: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A run to be sent."""
+
+    #: What it is called in keys.
+    run: str
+    submission: Submission
+    #: Whether it is simulated anew in this session: whatever other processes send, this is for its own to send.
+    again: bool = False
+    #: Whether what it prints is wanted as it comes.
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

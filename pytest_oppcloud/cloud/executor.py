@@ -12,25 +12,23 @@ import queue
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
 from oppcloud_worker.messages import Cause
-from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.errors import MachineryError
 from pytest_oppcloud.queues.fetching import fetch, note_left_out, too_large
 
-from .campaign import Arrival, Order, Start
+from .campaign import Arrival, Order, Start, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from oppcloud_worker.messages import ResultFile, RunOutcome, RunRequest
 
-    from pytest_oppcloud.content import Content
     from pytest_oppcloud.queues.fetching import ResultsFolder
 
     from .dispatcher import Dispatcher
@@ -39,22 +37,6 @@ if TYPE_CHECKING:
 _HEARING = 1.0
 #: What befalls runs before they are queued.
 _NEVER_SIMULATED = frozenset({Cause.BUILD_FAILED, Cause.VERSION_MISMATCH})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A request, and the files that it needs."""
-
-    request: RunRequest
-    content: Content | None
-    #: Folder of the model below that of the tests, as `model_folder` tells it: where its result files belong.
-    model: str = "."
-    #: Which workers may take it.
-    needs: Needs = field(default_factory=Needs)
-    #: Seconds that it is expected to take.
-    expected: float = 0.0
-    #: Where it is queued, "" for the queue of the session.
-    queue: str = ""
 
 
 def fixed_name(name: str) -> str:
@@ -123,13 +105,8 @@ class QueueExecutor:
             orders.append(
                 Order(
                     run=run,
-                    request=submission.request,
-                    content=submission.content,
-                    model=submission.model,
+                    submission=submission,
                     again=self._rounds[name] > 1,
-                    needs=submission.needs,
-                    expected=submission.expected,
-                    queue=submission.queue,
                     followed=name in self._followed,
                 )
             )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_oppcloud.items import SimulationItem
 
-    from .executor import Submission
+    from .campaign import Submission
     from .expectation import Expected, Seen
 
 #: Folder in pytest's cache.

@@ -104,7 +104,7 @@ class Sender:
         while (orders := self._next(wait)) is not None:
             wait = 0.0
             for order in orders:
-                campaign.board.order(order.run, order.request.name, order.expected)
+                campaign.board.order(order.run, order.submission.request.name, order.submission.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
             campaign.flights.update((flight.ticket.run, flight) for flight in flights)
@@ -219,12 +219,13 @@ class Sender:
         """Yield a flight for each order that can be sent and served; the others arrive as errors."""
         address = self._campaign.address
         for order in orders:
-            too_much = too_large(order.needs, address.machines, address.memory)
+            given = order.submission
+            too_much = too_large(given.needs, address.machines, address.memory)
             if too_much:
                 self._refuse(order, Cause.NO_WORKER, f"no worker can take it: {too_much}")
                 continue
-            asked = request = order.request
-            content, needs, held = order.content, order.needs, False
+            asked = request = given.request
+            content, needs, held = given.content, given.needs, False
             try:
                 asked = request if content is None else self._shipping.addressed(request, content)
                 provided = None if content is None else self._provider.provided(content, needs)
@@ -243,13 +244,13 @@ class Sender:
             ticket = Ticket(
                 session=address.session,
                 run=order.run,
-                queue=order.queue or address.queue,
+                queue=given.queue or address.queue,
                 request=request,
                 store=address.store,
                 all_results=address.all_results,
                 deadline=0.0 if address.record is None else address.record.deadline,
                 needs=needs,
-                expected=order.expected,
+                expected=given.expected,
                 priority=address.priority,
             )
             flight = Flight(ticket=ticket, content=content, followed=order.followed, again=order.again)
@@ -293,6 +294,6 @@ def _noted(order: Order, request: RunRequest) -> SubmittedRun:
         name=request.name,
         digest=digest_of(request),
         content=request.content or "",
-        folder=order.model,
+        folder=order.submission.model,
         config=request.config,
     )

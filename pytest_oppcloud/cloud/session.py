@@ -22,8 +22,9 @@ from pytest_oppcloud.queues.fetching import ResultsFolder, model_folder
 from pytest_oppcloud.session import NOTES_KEY, PROJECTS_KEY
 
 from .attaching import attach_command, where_of
+from .campaign import Submission
 from .display import start_display
-from .executor import QueueExecutor, Submission
+from .executor import QueueExecutor
 from .loop import run_loop
 from .opening import SessionQueue
 from .planning import plan, remember

@@ -48,11 +48,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_nohup() -> Iterator[None]:
-    """Undo what `nohup make test` says of SIGHUP: children would inherit it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def _nothing_ignored() -> Iterator[None]:
+    """Undo what nohup says of SIGHUP, and a shell of the others for what it puts behind: children would inherit it."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not shutil.which("ps"), reason="no ps"))])

@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import manifest
+from . import machine, manifest
 from .console import Console
 from .messages import Cause, RunOutcome, RunRequest
 from .settings import available_cores
-from .simulation import PYTHON, files_of, host_name, this_machine
+from .simulation import PYTHON, files_of, this_machine
 from .store import ContentError
 from .supervision import GuardianLostError, Program, Stop, guardian
 
@@ -71,7 +71,11 @@ def build(  # noqa: PLR0913  # one task, seven things to say about it
         _hand_over(account, tree, compiler_cache)
     command = tuple(sys.executable if word == PYTHON else word for word in (*request.program, *request.arguments))
     blank = RunOutcome(
-        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(output), provenance=this_machine()
+        cause=Cause.WORKER_BROKEN,
+        command=command,
+        host=machine.name(),
+        directory=str(output),
+        provenance=this_machine(),
     )
     if stop.is_set():
         return replace(blank, cause=Cause.STOPPED, message="stopped before the start")

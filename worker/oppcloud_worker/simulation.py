@@ -9,13 +9,13 @@ import functools
 import os
 import platform
 import re
-import socket
 import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import machine
 from .checking import MAX_FILES
 from .console import Console
 from .judging import VOLATILE_ATTRIBUTES, judge
@@ -82,7 +82,7 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
     command = _command(request, results)
     made_with = this_machine() | ({"product": request.product} if request.product else {})
     blank = RunOutcome(
-        cause=Cause.WORKER_BROKEN, command=command, host=host_name(), directory=str(directory), provenance=made_with
+        cause=Cause.WORKER_BROKEN, command=command, host=machine.name(), directory=str(directory), provenance=made_with
     )
     if not place.is_absolute():
         return replace(
@@ -181,12 +181,6 @@ def files_of(directory: Path) -> Iterator[ResultFile]:
         information = path.lstat()
         if stat.S_ISREG(information.st_mode):
             yield ResultFile(path=path.relative_to(directory).as_posix(), size=information.st_size)
-
-
-@functools.cache
-def host_name() -> str:
-    """Return how this machine calls itself."""
-    return socket.gethostname()
 
 
 def this_machine() -> dict[str, str]:

@@ -20,9 +20,9 @@ from oppcloud_worker.remote.sessions import SessionRecord
 from oppcloud_worker.signing import ClusterKey
 
 from pytest_oppcloud.cloud.attaching import Attachment, attach
-from pytest_oppcloud.cloud.campaign import QueueAddress
+from pytest_oppcloud.cloud.campaign import QueueAddress, Submission
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
-from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+from pytest_oppcloud.cloud.executor import QueueExecutor
 from pytest_oppcloud.errors import MachineryError, SettingsError
 from pytest_oppcloud.queues.sessions import SharedQueue
 

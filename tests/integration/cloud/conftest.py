@@ -23,10 +23,10 @@ from oppcloud_worker.signing import ClusterKey
 from oppcloud_worker.ticket import Ticket
 from rq import Queue
 
-from pytest_oppcloud.cloud.campaign import QueueAddress
+from pytest_oppcloud.cloud.campaign import QueueAddress, Submission
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.embedded import find_server
-from pytest_oppcloud.cloud.executor import QueueExecutor, Submission
+from pytest_oppcloud.cloud.executor import QueueExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

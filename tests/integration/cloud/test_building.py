@@ -22,7 +22,7 @@ from oppcloud_worker.remote.connection import as_text
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.signing import ClusterKey
 
-from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.content import Content, Recipe, content_of
 from pytest_oppcloud.project import Program, Project, read_project
 

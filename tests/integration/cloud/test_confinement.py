@@ -14,7 +14,7 @@ import pytest
 from oppcloud_worker.messages import Cause, Limits, RunRequest
 from oppcloud_worker.supervision import Guardian
 
-from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.content import Content
 
 from .conftest import KEY, eventually

@@ -15,7 +15,8 @@ from oppcloud_worker.remote.presence import SlotInfo
 from oppcloud_worker.ticket import Needs, Ticket
 
 from pytest_oppcloud.cloud import experience
-from pytest_oppcloud.cloud.executor import Submission, fixed_name
+from pytest_oppcloud.cloud.campaign import Submission
+from pytest_oppcloud.cloud.executor import fixed_name
 from pytest_oppcloud.cloud.expectation import Seen
 
 from .conftest import KEY, shell

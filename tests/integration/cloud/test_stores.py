@@ -24,7 +24,7 @@ from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.remote.s3_store import S3Address, S3Store, StoreAddressError
 from oppcloud_worker.store import ContentError, Store
 
-from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.content import Content
 
 from .conftest import KEY, eventually

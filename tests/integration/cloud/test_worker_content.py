@@ -18,7 +18,7 @@ from oppcloud_worker.remote.redis_store import RedisStore
 from oppcloud_worker.remote.stores import content_store
 from oppcloud_worker.store import ContentError
 
-from pytest_oppcloud.cloud.executor import Submission
+from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.cloud.shipping import Shipping
 from pytest_oppcloud.content import Content
 from pytest_oppcloud.errors import MachineryError

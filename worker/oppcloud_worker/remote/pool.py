@@ -275,7 +275,7 @@ class Pool:
             presence.withdraw(pipeline, self.settings.queue, slot.name)
             pipeline.execute()
             if slot.ticket is not None:
-                outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=socket.gethostname())
+                outcome = RunOutcome(cause=Cause.WORKER_LOST, message=why, host=machine.name())
                 runs.settle(connection, slot.ticket, outcome, key=self.settings.key, slot=slot.name)
             # What it had taken and not yet told.
             rescue.hand_back_of(connection, self.settings.queue, slot.name, why, key=self.settings.key)

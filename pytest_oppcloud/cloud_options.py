@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     import pytest
 
 
+#: Environment variables of the cloud part and of its workers; a worker at this machine may have them, too.
+CLOUD_VARIABLES = (
+    "OPPCLOUD_REDIS_URL",
+    "OPPCLOUD_REDIS_CA",
+    "OPPCLOUD_KEY",
+    "OPPCLOUD_KEY_FILE",
+    "OPPCLOUD_STORE",
+    "OPPCLOUD_STACK",
+    "OPPCLOUD_HOST",
+    "OPPCLOUD_IMAGE",
+    "OPPCLOUD_WORK_SIGNS",
+    "OPPCLOUD_DANGER_LET_THE_NETWORK_RUN_PROGRAMS",
+)
+
+
 def add_cloud_options(group: pytest.OptionGroup) -> None:
     """Register the options."""
     group.addoption(

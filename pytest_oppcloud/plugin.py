@@ -51,9 +51,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and register what the session needs."""
+    from .cloud_options import CLOUD_VARIABLES
     from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY, Notes, Projects
-    from .settings import SETTINGS_KEY, read_settings
+    from .settings import SETTINGS_KEY, check_variables, read_settings
 
+    check_variables(os.environ, CLOUD_VARIABLES)
     settings = config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[NOTES_KEY] = Notes()
     config.stash[PROJECTS_KEY] = Projects()

@@ -8,6 +8,7 @@ are used for.
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -19,8 +20,10 @@ from .project import override, seconds, simulated_time
 from .runs import check_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+#: Beginning of the names of all environment variables that mean anything to us.
+PREFIX = "OPPCLOUD_"
 #: How many runs a plain `pytest` starts without being asked for more.
 DEFAULT_MAX_RUNS = 200
 #: Wall-clock seconds of one simulation, where nothing else is said.
@@ -305,6 +308,19 @@ def _ini_text(setting: Setting, config: pytest.Config) -> str:
 def read_settings(config: pytest.Config) -> Settings:
     """Return the settings of the session; raise `pytest.UsageError` for one that cannot be read."""
     return Settings(**{setting.name: resolve(setting, config) for setting in SETTINGS})
+
+
+def check_variables(environment: Iterable[str], others: Iterable[str]) -> None:
+    """Raise `pytest.UsageError` for a variable that is nearly, but not quite, that of a setting or one of `others`.
+
+    Without that, a misspelt `OPPCLOUD_REDIS_URL` would run a campaign at the desk without a word.
+    """
+    known = {name.removeprefix(PREFIX) for name in (*others, *(setting.environment for setting in SETTINGS)) if name}
+    for name in environment:
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+            meant = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=0.8)
+            if meant:
+                raise pytest.UsageError(f"environment {name}: there is no such setting; is {PREFIX}{meant[0]} meant?")
 
 
 def names_simulations(config: pytest.Config, settings: Settings) -> bool:

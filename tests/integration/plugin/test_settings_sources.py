@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_oppcloud.cloud_options import CLOUD_VARIABLES
 from pytest_oppcloud.settings import SETTINGS
 
 if TYPE_CHECKING:
     from .conftest import Folder
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "options.md"
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs" / "reference" / "options.md"
 
 SHOW = """\
 from pytest_oppcloud.settings import SETTINGS_KEY
@@ -68,6 +70,29 @@ def test_a_wrong_variable_or_ini_option_is_told_with_its_name(folder: Folder, mo
     assert "ini option opp_max_runs: " in result.stderr.str()
     monkeypatch.setenv("OPPCLOUD_MAX_RUNS", "-1")
     assert "environment OPPCLOUD_MAX_RUNS: " in folder.run().stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("OPPCLOUD_REDIS_ULR", "OPPCLOUD_REDIS_URL"), ("OPPCLOUD_MAX_RUN", "OPPCLOUD_MAX_RUNS")]
+)
+def test_a_misspelt_variable_is_not_passed_over(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    result = folder.run("--co")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"environment {name}: there is no such setting; is {meant} meant?" in result.stderr.str()
+    monkeypatch.delenv(name)
+    # Whose it is, nobody knows.
+    monkeypatch.setenv("OPPCLOUD_SOMETHING_ELSE", "1")
+    assert folder.run("--co").ret == pytest.ExitCode.OK
+
+
+def test_all_variables_of_the_code_are_known() -> None:
+    sources = [file for folder in ("pytest_oppcloud", "worker") for file in (ROOT / folder).rglob("*.py")]
+    named = {name for file in sources for name in re.findall(r'_VARIABLE = "(OPPCLOUD_\w+)"', file.read_text())}
+    assert len(named) > 5
+    assert named == set(CLOUD_VARIABLES)
 
 
 def test_a_program_is_chosen(folder: Folder) -> None:

@@ -41,7 +41,7 @@ def test_recorded_runs_pass_and_say_how_much_they_compared(folder: Folder) -> No
 def test_a_difference_fails_worst_first_with_the_command_that_repeats_it(folder: Folder) -> None:
     folder.record()
     recorded = folder.baselines.read_bytes()
-    result = folder.run("--opp-set=Tiny.value=5", "--opp-config=General")
+    result = folder.run("--opp-set=Tiny.value=5", "--opp-config=General", "--strict-markers")
     result.assert_outcomes(failed=1)
     assert folder.baselines.read_bytes() == recorded
     text = result.stdout.str()

@@ -56,7 +56,7 @@ fuzz: $(VENV)/.installed  ## expand 1,000 generated ini files here and with OMNe
 	$(BIN)/python tests/property/compare_with_omnetpp.py --count 1000
 
 # The last line of the campaign is the last line of all.
-faults: $(VENV)/.installed  ## kill, cut, forge and damage for half an hour; the last line counts what was lost
+faults: $(VENV)/.installed  ## kill, cut, forge and damage for a quarter of an hour; the last line counts what was lost
 	OPPCLOUD_FAULTS=1 $(BIN)/python -m pytest -n 2 tests/faults
 	cd tests/faults && $(abspath $(BIN))/python -m faultkit.campaign --runs 1000
 

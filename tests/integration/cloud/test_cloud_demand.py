@@ -99,13 +99,14 @@ def test_tells_who_has_nothing_to_do(
 ) -> None:
     for host in ("i-1", "i-2"):
         workers.start(OPPCLOUD_HOST=host)
+    # Both are there: else the one that is missing is taken for the one at work.
+    wait_for(lambda: client.dispatcher.demand(0).idle == {"i-1", "i-2"}, 30, "both have nothing to do")
     gate = tmp_path / "gate"
     request = script(f"while [ ! -e {gate} ]; do sleep 0.1; done", name="long")
     client.submit(request)
-    wait_for(lambda: client.dispatcher.demand(0).waiting == 0, 30, "the run is at work")
     wait_for(lambda: len(client.dispatcher.demand(0).idle) == 1, 30, "one of two has nothing to do")
+    wait_for(lambda: client.dispatcher.demand(0).at_the_tail, 30, "the client knows that the run is at work")
     demand = client.dispatcher.demand(0)
-    assert demand.at_the_tail
     assert demand.idle < {"i-1", "i-2"}
     gate.touch()
     # Its outcome names the machine as its worker does.

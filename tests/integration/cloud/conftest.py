@@ -92,6 +92,13 @@ class Processes:
                     found[int(pid)] = own[:200]
         return found
 
+    def kill(self, word: str) -> None:
+        """Kill all that have `word` in their command line, as if at one moment: none sees another die."""
+        pids = list(self.running(word))
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+
     def none_left(self, seconds: float = 5.0) -> None:
         """Fail if any still runs after `seconds`."""
         try:

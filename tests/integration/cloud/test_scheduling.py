@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -269,8 +267,7 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
     runs.enqueue(server.connection, [Ticket(session="away", run="r1", queue="oppcloud", request=request)], key=KEY)
     workers.start()
     wait_for(log.exists, 20, "the simulation runs")
-    for pid in processes.running("-m oppcloud_worker"):
-        os.kill(pid, signal.SIGKILL)
+    processes.kill("-m oppcloud_worker")
     workers.start()
 
     wait_for(lambda: runs.outcomes(server.connection, "away", ["r1"], key=KEY), 40, "an outcome")

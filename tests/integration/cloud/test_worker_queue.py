@@ -146,8 +146,7 @@ def test_a_host_that_is_gone_loses_no_run(
     workers.start()
     request = begin_survivor(client, script, tmp_path / "log", wait_for)
     # A host that loses its power: nothing there can tell anybody.
-    for pid in processes.running("-m oppcloud_worker"):
-        os.kill(pid, signal.SIGKILL)
+    processes.kill("-m oppcloud_worker")
     workers.start()
 
     assert client.executor.result(request).attempt == 2

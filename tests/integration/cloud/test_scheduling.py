@@ -279,8 +279,9 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
 def test_a_run_that_no_worker_fits_is_said_in_time(
     make_client: Callable[..., Client], workers: Workers, script: Script
 ) -> None:
+    # It is there before anybody waits for it, who would not wait for long.
+    workers.serve("--memory", "2", OPPCLOUD_IMAGE="inet:4")
     client = make_client(patience=1.0)
-    workers.start("--memory", "2", OPPCLOUD_IMAGE="inet:4")
     huge, foreign, small = (script("echo done", name=name) for name in ("huge", "foreign", "small"))
     client.executor.submit(
         [

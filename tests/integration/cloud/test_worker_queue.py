@@ -168,8 +168,9 @@ def test_a_redis_that_dies_ends_the_runs(
     tmp_path: Path,
     wait_for: WaitFor,
 ) -> None:
+    # It is there before anybody waits for it, who would not wait for long.
+    workers.serve()
     client = make_client(patience=2.0)
-    workers.start()
     request = script(f"touch {tmp_path}/started; sleep 60")
     client.submit(request)
     wait_for((tmp_path / "started").exists, 20, "the simulation runs")

@@ -373,11 +373,16 @@ def test_an_outcome_that_is_damaged_is_one_that_says_so(client: Client, server: 
     assert runs.outcomes(server.connection, client.session, ["r1"], key=client.key)["r1"].cause is Cause.RESULT_DAMAGED
 
 
-def test_an_idle_worker_ends_by_itself(client: Client, workers: Workers, script: Script) -> None:
+def test_an_idle_worker_ends_by_itself(
+    client: Client, workers: Workers, server: Server, script: Script, wait_for: WaitFor
+) -> None:
+    request = script("echo done")
+    client.submit(request)
+    wait_for(lambda: runs.queued(server.connection, "oppcloud"), 30, "the run is queued")
     worker = workers.start("--max-idle-time", "1")
 
-    assert client.run(script("echo done")).stdout == "done\n"
-    assert worker.wait(15) == 0
+    assert client.executor.result(request).stdout == "done\n"
+    assert worker.wait(60) == 0
 
 
 @pytest.mark.slow

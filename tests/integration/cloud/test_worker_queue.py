@@ -102,7 +102,8 @@ def test_a_killed_slot_loses_no_run(
     assert (outcome.stdout, outcome.attempt) == ("survived\n", 2)
     assert "SIGKILL" in client.notices[0]
     assert client.dispatcher.statistics.lost == {"WORKER_LOST": 1}
-    assert len(processes.running("sleep")) == 0
+    # By its guardian, which nobody waits for; left alone, it would sleep for a minute.
+    wait_for(lambda: not processes.running("sleep"), 30, "the lost simulation is ended")
 
 
 def test_a_run_that_kills_every_worker_is_reported_as_such(client: Client, workers: Workers, script: Script) -> None:

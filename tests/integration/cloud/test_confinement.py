@@ -211,7 +211,7 @@ def test_what_watches_a_simulation_knows_no_secret(monkeypatch: pytest.MonkeyPat
     guardian = Guardian()
     environment = Path(f"/proc/{guardian.pid}/environ")
     # A process that has just begun has none for a moment.
-    eventually(environment.read_bytes, 10, "the guardian has an environment")
+    eventually(environment.read_bytes, 30, "the guardian has an environment")
     known = environment.read_bytes()
     guardian.close()
 
@@ -265,10 +265,10 @@ def test_a_simulation_of_another_user_ends_with_its_worker(
 ) -> None:
     worker = workers.start("--run-as", "nobody", "--cache", str(public_folder), TMPDIR=str(public_folder))
     client.submit(script("setsid sleep 60 & sleep 60"))
-    eventually(lambda: len(processes.running("sleep")) >= 2, 20, "it runs")
+    eventually(lambda: len(processes.running("sleep")) >= 2, 60, "it runs")
     worker.kill()
 
-    eventually(lambda: not processes.running("sleep"), 10, "it is gone")
+    eventually(lambda: not processes.running("sleep"), 30, "it is gone")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_simulation_of_another_user_ends_with_its_worker(
 )
 def test_an_account_that_cannot_be_is_refused(workers: Workers, user: str, complaint: str) -> None:
     worker = workers.start("--run-as", user)
-    _, said = worker.communicate(timeout=20)
+    _, said = worker.communicate(timeout=60)
 
     assert worker.returncode == 2
     assert complaint in said.decode()
@@ -290,7 +290,7 @@ def test_an_account_that_cannot_be_is_refused(workers: Workers, user: str, compl
 def test_a_cache_that_the_account_cannot_enter_is_refused(workers: Workers, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     worker = workers.start("--run-as", "nobody", "--cache", str(tmp_path / "cache"))
-    _, said = worker.communicate(timeout=20)
+    _, said = worker.communicate(timeout=60)
 
     assert worker.returncode == 2
     assert f"nobody cannot enter {tmp_path}" in said.decode()

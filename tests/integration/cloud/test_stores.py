@@ -72,7 +72,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = boto3.client("s3")
     client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_REGION"]})
     yield client
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=10)  # noqa: S310  # a server of ours
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=60)  # noqa: S310  # a server of ours
     s3_store._client.cache_clear()
 
 
@@ -311,7 +311,7 @@ def test_content_that_s3_lost_is_sent_again(
     client = make_client(store="s3://bucket/campaigns")
     request = script("cat data", directory=str(content.root))
     client.executor.submit([Submission(request=request, content=content)])
-    eventually(lambda: len(keys_in(in_s3)) == 2, 20, "the content is there")
+    eventually(lambda: len(keys_in(in_s3)) == 2, 60, "the content is there")
     for name in keys_in(in_s3):
         in_s3.delete_object(Bucket="bucket", Key=name)
     workers.start()

@@ -78,7 +78,8 @@ def test_ordinary(number):
     if number == 0:
         while not pathlib.Path("{mark}").exists():
             time.sleep(0.02)
-    time.sleep(0.1)
+    # Those that never run in a session that is not held up give one that is more time.
+    time.sleep(0.1 if number < 50 else 1)
 """
 
 

@@ -154,7 +154,7 @@ class Server:
     def _answers(self) -> bool:
         try:
             return bool(self.connection.ping())
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -39,23 +38,21 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "of-no-wor
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server that speaks S3's protocol; return its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("s3") / "log"
+    # It takes a free port itself: what is free now may be somebody else's when it begins, who would then answer.
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", "0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output)
 
-    def answers() -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):  # our own
-            return True
-        return False
+    def address() -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        return found[0] if found else ""
 
     try:
-        eventually(answers, 60, "the S3 server answers")
-        yield address
+        eventually(address, 60, "the S3 server tells its address")
+        yield address()
     finally:
         process.kill()
         process.wait()

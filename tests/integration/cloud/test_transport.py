@@ -42,6 +42,13 @@ def rules() -> str:
     return match[1].replace("CLIENT-PASSWORD", CLIENT).replace("WORKER-PASSWORD", WORKER)
 
 
+def free_port() -> int:
+    """Return a port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @dataclass
 class TlsServer(Server):
     """A Redis that speaks TLS only, with the documented users."""
@@ -77,9 +84,16 @@ class TlsServer(Server):
         certificate.cert_chain_pems[0].write_to_path(self.folder / "server.pem")
         users = self.folder / "users.acl"
         users.write_text(f"{rules()}user admin on >{ADMIN} ~* &* +@all\n", encoding="ascii")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        # A port that is free now may be somebody else's when the server begins.
+        for _ in range(5):
+            self._start_at(free_port(), users)
+            if not self._ended():
+                return
+        why = (self.folder / "log").read_text(errors="replace")[-300:]
+        pytest.skip(f"this Redis cannot do TLS (Debian's package redis-server can): {why}")
+
+    def _start_at(self, port: int, users: Path) -> None:
+        self.port = port
         arguments = {
             "port": 0, "tls-port": self.port, "bind": "127.0.0.1", "tls-auth-clients": "no",
             "tls-cert-file": self.folder / "server.pem", "tls-key-file": self.folder / "server.key",
@@ -88,10 +102,7 @@ class TlsServer(Server):
         words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen([find_server().path, *words], stdout=log, stderr=log)
-        eventually(lambda: self._answers() or self._ended(), 60, "Redis answers")
-        if self._ended():
-            why = (self.folder / "log").read_text(errors="replace")[-300:]
-            pytest.skip(f"this Redis cannot do TLS (Debian's package redis-server can): {why}")
+        eventually(lambda: self._ended() or self._answers(), 60, "Redis answers")
 
     def _ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None

@@ -140,6 +140,24 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back(
     assert client.dispatcher.statistics.lost == {"STOPPED": 1}
 
 
+def test_a_slot_that_lost_both_its_worker_and_its_queue_ends(
+    client: Client,
+    workers: Workers,
+    server: Server,
+    processes: Processes,
+    script: Script,
+    tmp_path: Path,
+    wait_for: WaitFor,
+) -> None:
+    worker = workers.start()
+    begin_survivor(client, script, tmp_path / "log", wait_for)
+    server.stop(signal.SIGKILL)
+    worker.kill()
+
+    # It would wait for the queue for more than a minute.
+    wait_for(lambda: not processes.running("oppcloud_worker"), 30, "it has ended")
+
+
 @pytest.mark.slow
 def test_a_host_that_is_gone_loses_no_run(
     client: Client, workers: Workers, processes: Processes, script: Script, tmp_path: Path, wait_for: WaitFor

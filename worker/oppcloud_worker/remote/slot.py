@@ -45,6 +45,7 @@ from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect, reach, told
+from .pool import GRACE
 from .reporter import Reporter
 from .results import store_results
 from .rq_worker import RunWorker
@@ -356,6 +357,9 @@ def _watch_worker() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    # The worker would kill it now; what it waits for may be a Redis that is gone as well.
+    os._exit(1)
 
 
 def _teller() -> Callable[[dict[str, object]], None]:

@@ -47,18 +47,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_ignored() -> Iterator[None]:
-    """Undo what nohup says of SIGHUP, and a shell of the others for what it puts behind: children would inherit it."""
-    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-
-
 @pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not shutil.which("ps"), reason="no ps"))])
 def own(request: pytest.FixtureRequest) -> Iterator[Guardian]:
     """Start a guardian that finds descendants as on Linux, and one that does as elsewhere."""

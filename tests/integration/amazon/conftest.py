@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import boto3
 import pytest
 import redis
 import yaml
+from faultkit.ports import free_port
 
 from pytest_oppcloud.cloud.aws import Aws
 from pytest_oppcloud.cloud.stack import credentials, deploy, names, template
@@ -166,13 +166,6 @@ class Queue:
     def url(self, user: str = "client", password: str | None = None) -> str:
         given = self.secrets[f"{user}/password"] if password is None else password
         return f"rediss://{user}:{given}@127.0.0.1:{self.port}/0?ssl_ca_certs={self.authority}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(url: str) -> bool:

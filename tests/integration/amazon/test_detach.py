@@ -67,7 +67,7 @@ def test_leaves_and_is_stopped_when_all_is_done_and_judged_later(  # all of it t
     assert f"a campaign is running ({session} detached: 1 instance while there is work" in capsys.readouterr().err
 
     start_worker(cluster.bucket)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     # The signs of the workers are all that the timer knows of it.
     while reaper() == "in use":
         assert time.monotonic() < deadline, aws.storage.dates(cluster.bucket, names.SIGNS)
@@ -107,13 +107,13 @@ def test_what_is_left_is_simulated_when_somebody_comes_back(
         assert reaper() == "stopped"
     assert workers(aws, cluster) == []
     attached = start(project, "--oppcloud-attach", session)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not workers(aws, cluster):
         assert attached.poll() is None, attached.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.3)
     start_worker(cluster.bucket)
-    output, _ = attached.communicate(timeout=60)
+    output, _ = attached.communicate(timeout=120)
     assert attached.returncode == 0, output
     assert "0 of 3 runs had ended before" in output
     assert "3 passed" in output

@@ -48,18 +48,17 @@ class Backlog:
     def demand(self, expected: int) -> Demand:
         """Return what is left to be done; `expected` runs if none was ordered yet."""
         self._asked = True
-        ordered = self._sender.not_taken_up
-        if ordered is None or self._goes_on:
+        if self._sender.not_taken_up is None or self._goes_on:
             if expected and not self._goes_on:
                 return Demand(runs=expected, seconds=self._usual(expected), idle=self._idle)
             return self._of_the_session()
-        flights = list(self._campaign.flights.values())
+        ordered, flights, foreseen = self._sender.count()
         lengths = [flight.ticket.expected for flight in flights]
         large: dict[int, list[float]] = defaultdict(list)
         for flight in flights:
             if flight.ticket.needs.memory:
                 large[flight.ticket.needs.memory].append(flight.ticket.expected)
-        pace = self._pace(sum(lengths))
+        pace = self._pace(foreseen - sum(lengths))
         return Demand(
             runs=ordered + len(flights),
             seconds=pace * sum(lengths) if any(lengths) else self._usual(ordered + len(flights)),
@@ -99,7 +98,6 @@ class Backlog:
         statistics = self._campaign.statistics
         return runs * statistics.busy_time / statistics.finished if statistics.finished else None
 
-    def _pace(self, left: float) -> float:
-        """Return how much longer runs take than was foreseen, where `left` seconds are foreseen for those under way."""
-        done = self._sender.foreseen - left
+    def _pace(self, done: float) -> float:
+        """Return how much longer runs take than was foreseen, `done` seconds being foreseen for those that ended."""
         return self._campaign.statistics.busy_time / done if self._campaign.statistics.finished and done > 0 else 1.0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from oppcloud_worker.messages import RunOutcome, RunRequest
-from oppcloud_worker.remote import pending
+from oppcloud_worker.remote import pending, presence
 from oppcloud_worker.signing import ClusterKey
 from oppcloud_worker.ticket import Ticket
 from rq import Queue
@@ -91,6 +91,13 @@ class Processes:
                 if word in own:
                     found[int(pid)] = own[:200]
         return found
+
+    def kill(self, word: str) -> None:
+        """Kill all that have `word` in their command line, as if at one moment: none sees another die."""
+        pids = list(self.running(word))
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
 
     def none_left(self, seconds: float = 5.0) -> None:
         """Fail if any still runs after `seconds`."""
@@ -207,6 +214,13 @@ class Workers:
         }
         process = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, cwd=self.folder)
         self.started.append(process)
+        return process
+
+    def serve(self, *options: str, slots: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker, as `start` does, and return when one serves: for sessions that do not wait for long."""
+        process = self.start(*options, slots=slots, **environment)
+        queue = options[options.index("--queue") + 1] if "--queue" in options else "oppcloud"
+        eventually(lambda: presence.present(self.server.connection, queue), 60, "a worker serves")
         return process
 
     def end(self) -> None:

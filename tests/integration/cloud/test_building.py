@@ -298,9 +298,17 @@ def test_a_product_that_the_store_forgets_meanwhile_is_sent_again(
 ) -> None:
     workers.start()
     assert said(model.run(client)) == {"hello\n"}
-    copies = client.dispatcher._sender._shipping._copies
-    assert copies is not None
-    wait_for(lambda: len(list(Path(copies.name).iterdir())) == 1, 30, "a copy of the product is here")
+    shipping = client.dispatcher._sender._shipping
+    # It is fetched after the runs were sent, and the first one may be back before it is whole.
+    size = (model.folder / "source.sh").stat().st_size
+    wait_for(
+        lambda: (
+            shipping._copies is not None
+            and [path.stat().st_size for path in Path(shipping._copies.name).iterdir()] == [size]
+        ),
+        30,
+        "a copy of the product is here",
+    )
     for name in server.connection.scan_iter(keys.content() + "*"):
         server.connection.delete(name)
     for path in (tmp_path / "cache").glob("[0-9a-f]" * 64):

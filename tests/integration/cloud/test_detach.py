@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -242,8 +241,7 @@ def test_runs_of_a_dead_worker_go_to_another_while_no_pytest_is_there(
     session = detach(waiting, "--opp-config=Wait")
     workers.start()
     wait_for(lambda: starts(tmp_path) == 1, 30, "the first run runs")
-    for pid in processes.running("oppcloud_worker"):
-        os.kill(pid, signal.SIGKILL)
+    processes.kill("-m oppcloud_worker")
     (tmp_path / "go").touch()
     workers.start()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -238,17 +236,25 @@ def test_a_slot_that_was_not_told_is_given_the_same_run_again(desk: Desk) -> Non
 
 
 def test_a_small_session_does_not_wait_for_a_large_one(
-    client: Client, make_client: Callable[..., Client], workers: Workers, script: Script
+    client: Client,
+    make_client: Callable[..., Client],
+    workers: Workers,
+    server: Server,
+    script: Script,
+    tmp_path: Path,
+    wait_for: WaitFor,
 ) -> None:
-    client.submit(*(script("", name=f"large {index}") for index in range(400)))
-    workers.start(slots=2)
-    client.executor.arrived()
-    small = make_client()
-    requests = [script("echo done", name=f"small {index}") for index in range(10)]
+    log, small = tmp_path / "log", make_client()
+    client.submit(*(script(f"echo large >> {log}", name=f"large {index}") for index in range(100)))
+    wait_for(lambda: len(runs.queued(server.connection, "oppcloud")) == 100, 30, "the large session waits")
+    requests = [script(f"echo small >> {log}; echo done", name=f"small {index}") for index in range(10)]
     small.submit(*requests)
+    wait_for(lambda: len(runs.queued(server.connection, "oppcloud")) == 110, 30, "the small session waits")
+    # One slot: of several, one that is held up lets the others go ahead with what is not its session.
+    workers.start()
 
     assert [small.executor.result(request).stdout for request in requests] == ["done\n"] * 10
-    assert client.dispatcher.statistics.finished < 300
+    assert log.read_text().split()[:20] == ["large", "small"] * 10
 
 
 def test_an_idle_worker_does_not_poll(
@@ -281,8 +287,7 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
     runs.enqueue(server.connection, [Ticket(session="away", run="r1", queue="oppcloud", request=request)], key=KEY)
     workers.start()
     wait_for(log.exists, 20, "the simulation runs")
-    for pid in processes.running("-m oppcloud_worker"):
-        os.kill(pid, signal.SIGKILL)
+    processes.kill("-m oppcloud_worker")
     workers.start()
 
     wait_for(lambda: runs.outcomes(server.connection, "away", ["r1"], key=KEY), 40, "an outcome")
@@ -294,8 +299,9 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
 def test_a_run_that_no_worker_fits_is_said_in_time(
     make_client: Callable[..., Client], workers: Workers, script: Script
 ) -> None:
+    # It is there before anybody waits for it, who would not wait for long.
+    workers.serve("--memory", "2", OPPCLOUD_IMAGE="inet:4")
     client = make_client(patience=1.0)
-    workers.start("--memory", "2", OPPCLOUD_IMAGE="inet:4")
     huge, foreign, small = (script("echo done", name=name) for name in ("huge", "foreign", "small"))
     client.executor.submit(
         [

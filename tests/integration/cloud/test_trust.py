@@ -142,6 +142,8 @@ def test_a_forged_outcome_does_not_keep_the_right_one_away(
     server.connection.xadd(
         keys.events(client.session), {"event": json.dumps({"kind": "finished", "run": run, "attempt": 1})}
     )
+    # What the session makes of it has to wait as well: else the first attempt may find the way free.
+    wait_for(lambda: client.executor.arrived(timeout=0) or client.notices, 30, "the session sees it")
     workers.start()
 
     answer = client.executor.result(request)

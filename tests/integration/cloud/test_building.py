@@ -230,7 +230,7 @@ def test_a_worker_that_is_told_to_end_hands_its_build_back(
     requests = model.submit(client, 1)
     wait_for(lambda: model.builds == 1, 30, "the build begins")
     worker.terminate()
-    worker.wait(10)
+    worker.wait(60)
     assert not processes.running("compile.sh")
     workers.start()
     wait_for(lambda: model.builds == 2, 30, "the build begins again")
@@ -254,7 +254,7 @@ def test_a_session_that_ends_stops_its_build(
     wait_for(lambda: model.builds == 1, 30, "the build begins")
     client.dispatcher.finish()
 
-    wait_for(lambda: not processes.running("compile.sh"), 10, "the build ends")
+    wait_for(lambda: not processes.running("compile.sh"), 30, "the build ends")
     assert not list(server.connection.scan_iter(keys.builder("*")))
     assert not list(server.connection.scan_iter(keys.product("*")))
     model.marks.with_suffix(".wait").unlink()

@@ -286,11 +286,11 @@ def test_workers_hand_back_the_run_of_a_dead_one_without_its_client(
     server.connection.set(keys.lease("away"), b"1")
     runs.enqueue(server.connection, [Ticket(session="away", run="r1", queue="oppcloud", request=request)], key=KEY)
     workers.start()
-    wait_for(log.exists, 20, "the simulation runs")
+    wait_for(log.exists, 60, "the simulation runs")
     processes.kill("-m oppcloud_worker")
     workers.start()
 
-    wait_for(lambda: runs.outcomes(server.connection, "away", ["r1"], key=KEY), 40, "an outcome")
+    wait_for(lambda: runs.outcomes(server.connection, "away", ["r1"], key=KEY), 90, "an outcome")
     outcome = runs.outcomes(server.connection, "away", ["r1"], key=KEY)["r1"]
     assert (outcome.stdout, outcome.attempt) == ("survived\n", 2)
     assert pending.taken(server.connection, "oppcloud") == {}
@@ -362,7 +362,7 @@ def test_a_slot_that_dies_between_taking_and_starting_loses_no_run(
 ) -> None:
     request = script("echo survived")
     client.submit(request)
-    wait_for(lambda: server.connection.llen("rq:queue:oppcloud"), 10, "the run waits")
+    wait_for(lambda: server.connection.llen("rq:queue:oppcloud"), 30, "the run waits")
     assert desk.take("dead-1") is not None
     # Nobody was told, and the slot is not heard of again.
     server.connection.delete(keys.slot("dead-1"))
@@ -375,9 +375,9 @@ def test_a_slot_that_dies_between_taking_and_starting_loses_no_run(
 
 def test_an_idle_worker_ends_at_once_when_it_is_told_to(workers: Workers, server: Server, wait_for: WaitFor) -> None:
     worker = workers.start(slots=2)
-    wait_for(lambda: server.connection.hlen("oppcloud:idle:oppcloud") == 2, 20, "both slots are idle")
+    wait_for(lambda: server.connection.hlen("oppcloud:idle:oppcloud") == 2, 60, "both slots are idle")
     worker.terminate()
-    _, said = worker.communicate(timeout=10)
+    _, said = worker.communicate(timeout=60)
 
     # A slot that goes on waiting is killed.
     assert (worker.returncode, b"SIGKILL" in said) == (0, False), said

@@ -53,7 +53,7 @@ def test_a_network_that_is_torn_again_and_again(cluster: Cluster) -> None:
     cluster.host("hurry", slots=2)
     cluster.host("hurry", slots=2)
     for count in (3, 6, 9, 12, 15):
-        eventually(functools.partial(client.has_judged, count), 30, "some more verdicts")
+        eventually(functools.partial(client.has_judged, count), 60, "some more verdicts")
         cluster.network.tear()
     client.finish()
 

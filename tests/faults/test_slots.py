@@ -62,12 +62,15 @@ def test_a_run_that_kills_every_slot_is_told_as_such_and_others_are_not_hurt(clu
 
 
 def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: Cluster) -> None:
-    client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)], linger=True)
+    gate = cluster.folder / "gate"
+    client = cluster.client("hurry", runs=[Tiny(x=0, gate=str(gate))], linger=True)
     host = cluster.host("hurry")
     eventually(lambda: client.executions()["tiny-0"] == 1, 60, "the run runs")
     (slot,) = host.slot_processes()
     send(slot, signal.SIGSTOP)
     cluster.host("hurry")
+    eventually(lambda: client.executions()["tiny-0"] == 2, 60, "the run runs again")
+    gate.touch()
     assert client.verdict("tiny-0").attempt == 2
     send(slot, signal.SIGCONT)
     eventually(

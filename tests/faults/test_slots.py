@@ -85,6 +85,14 @@ def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: 
     assert "1 result came late" in "\n".join(client.statistics()["lines"])
 
 
+def test_a_worker_that_is_told_to_end_while_its_slots_begin_is_not_taken_to_be_there(cluster: Cluster) -> None:
+    host = cluster.host("slow-start=2", slots=2)
+    eventually(cluster.present, 60, "a slot has announced itself")
+    assert host.end(60) == 0
+
+    assert cluster.present() == []
+
+
 @pytest.mark.faults
 def test_a_worker_that_is_told_to_end_hands_its_runs_back_at_once(cluster: Cluster) -> None:
     # Leases as they are: what is quick here is not their doing.

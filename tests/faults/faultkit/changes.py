@@ -58,6 +58,19 @@ def _retries(count: str) -> None:
             cause.retries = int(count)
 
 
+def _slow_start(seconds: str) -> None:
+    """Have slots pause whenever they have announced themselves, the first time included."""
+
+    def change(note: Callable[..., None]) -> Callable[..., None]:
+        def pausing(scratch: object) -> None:
+            note(scratch)
+            time.sleep(float(seconds))
+
+        return pausing
+
+    _replace("oppcloud_worker.health", "note", change)
+
+
 def _die_now() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit("unreachable")
@@ -183,6 +196,7 @@ _CHANGES: dict[str, Callable[[str], None]] = {
     "clock": _clock,
     "hurry": _hurry,
     "retries": _retries,
+    "slow-start": _slow_start,
     "die": _die,
     "without-fence": _without_fence,
     "without-first": _without_first,

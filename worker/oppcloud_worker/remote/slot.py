@@ -208,6 +208,8 @@ class Slot(RunWorker):
 
     def bootstrap(self, *arguments: object, **options: object) -> None:
         """Announce the slot after RQ has announced its worker."""
+        # RQ itself does so after this: who is told to end before leaves what is announced here until its lease ends.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ's
         super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
         self._announce()
         self._renewer.start()

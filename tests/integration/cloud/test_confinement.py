@@ -82,7 +82,7 @@ def test_a_simulation_finds_no_secret(client: Client, workers: Workers, script: 
         "MY_TOKEN": "stolen-token",
         "BROKER": "amqp://u:stolen-broker@host/",
     }
-    worker = workers.start(**secrets)
+    worker = workers.start(slots=1, **secrets)
     outcome = client.run(script(f"exec {sys.executable} {tmp_path}/thief.py {worker.pid}"))
 
     assert "looked at" in outcome.stdout, outcome.stderr

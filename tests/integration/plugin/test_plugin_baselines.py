@@ -122,3 +122,29 @@ relative = 0.5
     result.assert_outcomes(passed=5)
     assert [line for line in result.outlines if " judged no value" in line] == [told]
     assert "judged no value" not in folder.run(*mode, "--opp-config=General").stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("sim-time-limit = 10s\n", "nothing limits the simulated time of this run: *"),
+        ("network = Tiny\n", "config General has no network: nothing to simulate"),
+    ],
+)
+def test_a_recorded_run_that_is_no_test_any_more_fails(folder: Folder, line: str, why: str) -> None:
+    folder.record("--opp-config=General")
+    ini = folder.path / "omnetpp.ini"
+    ini.write_text(ini.read_text().replace(line, ""))
+    for update in ((), ("--opp-update-baselines=all",)):
+        result = folder.run("--opp-config=General", "--opp-config=Study", *update)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.assert_outcomes(failed=1, skipped=result.parseoutcomes()["skipped"])
+        result.stdout.fnmatch_lines(
+            [
+                f"not simulated, so that nothing is compared with its baseline: {why}",
+                "If that is meant, remove the section `run General #0` from baselines/omnetpp.ini.txt, *",
+            ]
+        )
+    text = folder.baselines.read_text()
+    folder.baselines.write_text(text[: text.index("\nrun General #0")])
+    assert folder.run("--opp-config=General", "--opp-config=Study", "--opp-all").ret != pytest.ExitCode.TESTS_FAILED

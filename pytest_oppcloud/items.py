@@ -22,7 +22,7 @@ from .baselines import BaselineFile, baseline_path
 from .command import build_request, decisive_settings, own_fingerprints
 from .comparison import Update
 from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
-from .execution import executor_of
+from .execution import executor_of, simulates
 from .judging import (
     Expectation,
     Judgement,
@@ -157,7 +157,7 @@ class SimulationItem(pytest.Item):
         """Have the run simulated; raise `MachineryError` if that could not be done."""
         # Where another plugin repeats an item, it tells what its last round gave.
         self.user_properties[:] = [entry for entry in self.user_properties if not entry[0].startswith("opp_")]
-        if self.refusal:
+        if self.refusal or not simulates(self.config):
             return
         request, executor = self.request, executor_of(self.config)
         if not executor.announces:

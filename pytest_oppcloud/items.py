@@ -212,9 +212,11 @@ class SimulationItem(pytest.Item):
 
     def expectation(self) -> Expectation:
         """Return what the outcome is held against."""
-        stored, damage = None, None
+        stored, damage, readable = None, None, False
         try:
-            stored = self.baseline
+            baselines = self.ini_file.baselines
+            readable = True
+            stored = baselines.record(self.key)
         except BaselineError as error:
             damage = error.seen_from(self.config.invocation_params.dir)
         plan, run = self.planned
@@ -225,6 +227,7 @@ class SimulationItem(pytest.Item):
             own_fingerprints=own_fingerprints(run),
             stored=stored,
             damage=damage,
+            mendable=readable,
         )
 
     def teardown(self) -> None:

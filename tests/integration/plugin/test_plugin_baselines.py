@@ -50,7 +50,8 @@ def test_nothing_is_written_from_a_run_that_erred(folder: Folder) -> None:
 
 def test_a_file_that_cannot_be_written_fails_the_session(folder: Folder) -> None:
     (folder.path / "baselines").symlink_to("/proc/no-such-folder")
-    result = folder.run("--opp-config=General", "--opp-update-baselines=new")
+    # However quiet it is to be.
+    result = folder.run("--opp-config=General", "--opp-update-baselines=new", "-q")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["not written: *"])
 
@@ -93,13 +94,14 @@ def test_a_damaged_baseline_is_told_with_its_line_and_can_be_recorded_anew(folde
     folder.run("--opp-config=General").assert_outcomes(passed=1)
 
 
-def test_why_nothing_was_written_is_told_however_quiet_it_is_to_be(folder: Folder) -> None:
+@pytest.mark.parametrize("update", ["new", "changed", "all"])
+def test_a_file_that_cannot_be_understood_fails_its_runs_whatever_is_to_be_written(folder: Folder, update: str) -> None:
     folder.record("--opp-config=General")
     folder.baselines.write_text(folder.baselines.read_text() + "<<<<<<< HEAD\n")
-    result = folder.run("--opp-config=General", "--opp-update-baselines=changed", "-q")
-    result.assert_outcomes(passed=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["not written: baselines/omnetpp.ini.txt:*: a merge conflict"])
+    result = folder.run("--opp-config=General", f"--opp-update-baselines={update}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["baselines/omnetpp.ini.txt:*: a merge conflict"])
+    assert folder.baselines.read_text().endswith("<<<<<<< HEAD\n")
 
 
 @pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["alone", "xdist"])

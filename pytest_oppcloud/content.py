@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,14 @@ class Content:
     def sources(self) -> Content:
         """Return the content without what a build makes."""
         return Content(root=self.root, files=tuple(item for item in self.files if item[0] not in self.built))
+
+    def with_file(self, path: Path) -> Content:
+        """Return the content with a file below the root, whatever git or the settings think of it."""
+        name = path.relative_to(self.root).as_posix()
+        if any(name == known for known, _ in self.files):
+            return self
+        left_behind = tuple(other for other in self.left_behind if other != path)
+        return replace(self, files=tuple(sorted((*self.files, (name, path)))), left_behind=left_behind)
 
     def directory(self, folder: Path) -> str:
         """Return a folder as seen from the root."""

@@ -130,7 +130,7 @@ class SimulationItem(pytest.Item):
     def content(self) -> Content:
         """The files that the run needs on another machine; the same object for all runs of a config."""
         ini = self.ini_file
-        return self.config.stash[PROJECTS_KEY].content(ini.project, self.parent.program, ini.path.parent)
+        return self.config.stash[PROJECTS_KEY].content(ini.project, self.parent.program, ini.path)
 
     @property
     def is_wanted(self) -> bool:

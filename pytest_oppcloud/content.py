@@ -105,9 +105,11 @@ def content_of(project: Project, program: Program, folder: Path) -> Content:
     ned_folders = [Path(os.path.normpath(folder / part)) for part in program.ned_path]
     program_files = [Path(os.path.normpath(path)) for path in program.files]
     tops = [home, folder, *extra, *(item for item in ned_folders if item.is_dir())]
-    root = Path(os.path.commonpath([*tops, *(path.parent for path in program_files)]))
-    needed = [*program_files, *own_libraries(program_files, tops)]
     is_made = bool(project.build) and program.words[0] != PYTHON and bool(program_files)
+    # A builder has the folder of the project under its own name: opp_makemake calls the program after it.
+    above = [home.parent] if is_made else []
+    root = Path(os.path.commonpath([*tops, *above, *(path.parent for path in program_files)]))
+    needed = [*program_files, *own_libraries(program_files, tops)]
     # What is named one by one travels, whatever git thinks of it.
     chosen = {path for path in extra if path.is_file()}
     left_behind: list[Path] = []

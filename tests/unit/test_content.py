@@ -89,9 +89,12 @@ def test_what_a_build_makes_is_no_source(tmp_path: Path) -> None:
     (home / "helper").write_bytes(b"\x7fELF...")
     said = project(home, 'build = ["make"]\nbuild_timeout = 60\n')
     content = content_of(said, program(home / "p"), home)
-    assert names(content) == ["a.cc", "a.ned", "oppcloud.toml", "p"]
-    assert names(content.sources()) == ["a.cc", "a.ned", "oppcloud.toml"]
-    assert content.recipe == Recipe(command=("make",), directory=".", mode="release", makes=("p",), timeout=60.0)
+    # The folder keeps its name, after which opp_makemake calls the program.
+    assert names(content) == ["model/a.cc", "model/a.ned", "model/oppcloud.toml", "model/p"]
+    assert names(content.sources()) == ["model/a.cc", "model/a.ned", "model/oppcloud.toml"]
+    assert content.recipe == Recipe(
+        command=("make",), directory="model", mode="release", makes=("model/p",), timeout=60.0
+    )
     assert content.is_built
 
     (home / "p").unlink()

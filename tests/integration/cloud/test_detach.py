@@ -345,6 +345,10 @@ def test_results_are_fetched_as_runs_leave_them(
     session = detach(model, *CONFIGS)
     wait_for(lambda: finished(server, session) == 5, 30, "all runs end")
     capsys.readouterr()
+    (tmp_path / "file").touch()
+    assert main(["results", session, "--to", str(tmp_path / "file")]) == 1
+    told = f"oppcloud results: result files cannot be put into {tmp_path}/file: File exists\n"
+    assert capsys.readouterr().err == told
     assert main(["results", session, "--to", str(tmp_path / "fetched")]) == 0
     assert capsys.readouterr().out == f"results of 5 runs in {tmp_path}/fetched\n"
     model.run("--oppcloud-attach", session, *CONFIGS, f"--oppcloud-results={tmp_path}/attached")

@@ -168,6 +168,7 @@ def constant(rows: list[str]) -> list[str]:
     [
         (40, (), r"  …\S+::Waits::#0 +6% +\d+ s left"),
         (80, ("-v",), r"  omnetpp\.ini::Waits::#0 +6% 1\.51M ev/s +\d+ s left"),
+        (80, ("-n", "1"), r"  omnetpp\.ini::Waits::#0 +6% 1\.51M ev/s +\d+ s left"),
         (80, ("-q",), r"3 of 4 done, 1 running on 1 worker, 1 failed, about \d+ s left"),
         (200, (), r"  omnetpp\.ini::Waits::#0 ─{12} +6% +t=19195\.7s 1\.51M ev/s +\d+ s left"),
     ],

@@ -119,6 +119,18 @@ def test_a_session_of_higher_priority_is_served_first(desk: Desk) -> None:
     assert desk.take_all() == ["urgent a", "urgent b", "first a", "first b", "patient a"]
 
 
+def test_what_a_session_has_left_is_counted_by_its_memory(desk: Desk) -> None:
+    desk.offer("s", "large", "large2", "large3", expected=5.0, needs=Needs(memory=5 * GIB))
+    desk.offer("s", "small", "small2", expected=1.0)
+    desk.offer("other", "large", needs=Needs(memory=5 * GIB))
+    assert {desk.take("w-1", memory=8 * GIB), desk.take("w-2", memory=8 * GIB)} == {"s large", "s small"}
+    assert pending.unfinished(desk.connection, "oppcloud", "s") == [
+        pending.Unfinished(memory=0, waiting=1, taken=1),
+        pending.Unfinished(memory=5 * GIB, waiting=2, taken=1),
+    ]
+    assert pending.unfinished(desk.connection, "oppcloud", "nobody") == []
+
+
 def test_memory_is_counted_over_all_slots_of_a_worker(desk: Desk) -> None:
     desk.offer("s", "huge", expected=9.0, needs=Needs(memory=9 * GIB))
     desk.offer("s", "large", "large2", expected=5.0, needs=Needs(memory=5 * GIB))

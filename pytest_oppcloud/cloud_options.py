@@ -135,4 +135,6 @@ def add_cloud_options(group: pytest.OptionGroup) -> None:
 
 def uses_queue(config: pytest.Config) -> bool:
     """Tell whether simulations are wanted from a queue."""
-    return any(config.getoption(name, default=None) for name in ("oppcloud", "oppcloud_detach", "oppcloud_attach"))
+    # An attachment to "", as of an empty variable, is a mistake to be told, not a session at the desk.
+    attached = config.getoption("oppcloud_attach", default=None) is not None
+    return attached or any(config.getoption(name, default=None) for name in ("oppcloud", "oppcloud_detach"))

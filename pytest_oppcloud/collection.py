@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .inifile import ConfigInfo, IniContents
+    from .project import RunSettings
     from .records import RunKey
     from .runs import Run
 
@@ -181,15 +182,26 @@ class ConfigCollector(pytest.Collector):
         runs = self._selected_runs(settings.runs.value)
         if not runs:
             return
-        self._check_that_it_is_a_test(runs[0])
+        left_out = self._why_no_test(runs[0])
+        reason = left_out or self._why_endless(runs[0])
+        if left_out:
+            # What was a test when its baseline was recorded fails rather than vanish.
+            runs = [run for run in runs if self._has_baseline(run)]
+            if not runs:
+                raise pytest.skip.Exception(left_out)
         try:
-            self._add_marks(runs[0])
+            self._add_marks()
         except LocatedError as error:
             raise self.CollectError(shown(error, self.config)) from error
         notes.simulations += len(runs)
         make = SimulationItem.from_parent
         for run in runs:
-            yield make(self, name=run_name(run), run=run)
+            item = make(self, name=run_name(run), run=run)
+            if reason and self._has_baseline(run):
+                item.refusal = reason
+            elif reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+            yield item
 
     def _selected_runs(self, run_filter: str) -> Sequence[Run]:
         """Return the runs that the filter leaves; where it leaves none, note why."""
@@ -211,38 +223,48 @@ class ConfigCollector(pytest.Collector):
         self.config.stash[NOTES_KEY].runs_passed_over.append((self.info.name, why))
         return ()
 
-    def _check_that_it_is_a_test(self, run: Run) -> None:
-        """Skip the config if what is known of its first run tells that none of them is a test."""
+    def _why_no_test(self, run: Run) -> str:
+        """Return why none of the runs is a test, as far as the first one, `run`, tells; "" if they are."""
         if not (run.option("network") or "").strip('"'):
-            raise pytest.skip.Exception(f"config {self.info.name} has no network: nothing to simulate")
+            return f"config {self.info.name} has no network: nothing to simulate"
         scheduler = run.option("scheduler-class") or ""
         if any(word in scheduler.lower() for word in _REAL_TIME):
-            raise pytest.skip.Exception(
-                f"config {self.info.name} is an emulation: its scheduler-class {scheduler} waits for the real world"
-            )
+            return f"config {self.info.name} is an emulation: its scheduler-class {scheduler} waits for the real world"
         if run.option("parallel-simulation") == "true":
-            raise pytest.skip.Exception(
-                f"config {self.info.name} is a parallel simulation: it takes a process for each of its partitions"
-            )
+            return f"config {self.info.name} is a parallel simulation: it takes a process for each of its partitions"
+        return ""
 
-    def _add_marks(self, run: Run) -> None:
-        chosen = self.parent.project.settings(self.info.name)
+    def _why_endless(self, run: Run) -> str:
+        """Return what to do about runs that nothing limits; "" if something does."""
+        limits = self.config.stash[SETTINGS_KEY].sim_time_limit.value, self._chosen.limits_sim_time_limit
+        return "" if any(limits) or run.option("sim-time-limit") else NO_LIMIT
+
+    def _has_baseline(self, run: Run) -> bool:
+        """Tell whether a baseline is recorded for the run; a file that cannot be read may have one."""
+        try:
+            return run_key(run) in self.parent.baselines
+        except LocatedError:
+            return True
+
+    @property
+    def _chosen(self) -> RunSettings:
+        """What `oppcloud.toml` says for the config."""
+        return self.parent.project.settings(self.info.name)
+
+    def _add_marks(self) -> None:
+        chosen = self._chosen
         if chosen.skip is not None:
             self.add_marker(pytest.mark.skip(reason=chosen.skip))
         if chosen.xfail is not None:
             self.add_marker(pytest.mark.xfail(reason=chosen.xfail))
         for marker in chosen.markers:
             self.add_marker(getattr(pytest.mark, marker))
-        sim_time_limit = self.config.stash[SETTINGS_KEY].sim_time_limit.value or chosen.limits_sim_time_limit
-        if not sim_time_limit and not run.option("sim-time-limit"):
-            self.add_marker(pytest.mark.skip(reason=NO_LIMIT))
 
     @cached_property
     def plan(self) -> RunPlan:
         """What is decided for all runs of the config; raise `ProgramMissingError` if nothing can run them."""
         settings = self.config.stash[SETTINGS_KEY]
-        project = self.parent.project
-        chosen = project.settings(self.info.name)
+        chosen = self._chosen
         timeout = settings.timeout.value
         if not settings.timeout.given and chosen.limits_timeout is not None:
             timeout = chosen.limits_timeout
@@ -282,7 +304,7 @@ class ConfigCollector(pytest.Collector):
         """The program, or why there is none: asked for by every run, looked for once."""
         settings = self.config.stash[SETTINGS_KEY]
         try:
-            chosen = self.parent.project.settings(self.info.name)
+            chosen = self._chosen
             return find_program(
                 ProgramWish(
                     project=self.parent.project,

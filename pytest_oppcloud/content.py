@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,14 @@ class Content:
         """Return the content without what a build makes."""
         return Content(root=self.root, files=tuple(item for item in self.files if item[0] not in self.built))
 
+    def with_file(self, path: Path) -> Content:
+        """Return the content with a file below the root, whatever git or the settings think of it."""
+        name = path.relative_to(self.root).as_posix()
+        if any(name == known for known, _ in self.files):
+            return self
+        left_behind = tuple(other for other in self.left_behind if other != path)
+        return replace(self, files=tuple(sorted((*self.files, (name, path)))), left_behind=left_behind)
+
     def directory(self, folder: Path) -> str:
         """Return a folder as seen from the root."""
         return Path(os.path.relpath(folder, self.root)).as_posix()
@@ -97,9 +105,11 @@ def content_of(project: Project, program: Program, folder: Path) -> Content:
     ned_folders = [Path(os.path.normpath(folder / part)) for part in program.ned_path]
     program_files = [Path(os.path.normpath(path)) for path in program.files]
     tops = [home, folder, *extra, *(item for item in ned_folders if item.is_dir())]
-    root = Path(os.path.commonpath([*tops, *(path.parent for path in program_files)]))
-    needed = [*program_files, *own_libraries(program_files, tops)]
     is_made = bool(project.build) and program.words[0] != PYTHON and bool(program_files)
+    # A builder has the folder of the project under its own name: opp_makemake calls the program after it.
+    above = [home.parent] if is_made else []
+    root = Path(os.path.commonpath([*tops, *above, *(path.parent for path in program_files)]))
+    needed = [*program_files, *own_libraries(program_files, tops)]
     # What is named one by one travels, whatever git thinks of it.
     chosen = {path for path in extra if path.is_file()}
     left_behind: list[Path] = []

@@ -114,10 +114,18 @@ def executor_of(config: pytest.Config) -> Executor:
     return executor
 
 
+def simulates(config: pytest.Config) -> bool:
+    """Tell whether simulations are run: not under `--collect-only`, `--setup-only` and `--setup-plan`."""
+    return not (config.option.collectonly or getattr(config.option, "setuponly", False))
+
+
 def local_reason(config: pytest.Config) -> str:
-    """Tell why simulations run locally."""
+    """Tell why simulations run locally, and what was asked for in vain on the command line."""
     if not uses_queue(config):
-        return "no --oppcloud"
+        words = (str(word).partition("=")[0] for word in config.invocation_params.args)
+        idle = sorted({word for word in words if word.startswith("--oppcloud-")})
+        does = "does" if len(idle) == 1 else "do"
+        return f"no --oppcloud, without which {', '.join(idle)} {does} nothing" if idle else "no --oppcloud"
     if config.pluginmanager.is_blocked("oppcloud"):
         return "--oppcloud is overruled by -p no:oppcloud"
     return "--oppcloud found no queue to use"

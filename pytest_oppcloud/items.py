@@ -22,7 +22,7 @@ from .baselines import BaselineFile, baseline_path
 from .command import build_request, decisive_settings, own_fingerprints
 from .comparison import Update
 from .errors import BaselineError, LocatedError, MachineryError, OppcloudError
-from .execution import executor_of
+from .execution import executor_of, simulates
 from .judging import (
     Expectation,
     Judgement,
@@ -76,6 +76,8 @@ class SimulationItem(pytest.Item):
         """Take the run; nothing else is done here, as there may be many."""
         super().__init__(**kwargs)
         self.run = run
+        #: Why the run is not simulated although it has a baseline, "" if it is: it fails, as nothing is compared.
+        self.refusal = ""
         #: How the run ended; None until `setup` knows.
         self.outcome: RunOutcome | None = None
         #: How it was judged; None until `runtest` has done so.
@@ -128,12 +130,12 @@ class SimulationItem(pytest.Item):
     def content(self) -> Content:
         """The files that the run needs on another machine; the same object for all runs of a config."""
         ini = self.ini_file
-        return self.config.stash[PROJECTS_KEY].content(ini.project, self.parent.program, ini.path.parent)
+        return self.config.stash[PROJECTS_KEY].content(ini.project, self.parent.program, ini.path)
 
     @property
     def is_wanted(self) -> bool:
         """Whether the run is to be simulated, as far as can be known before: no skip mark, and a program is there."""
-        if any(True for _ in self.iter_markers("skip")):
+        if self.refusal or any(True for _ in self.iter_markers("skip")):
             return False
         try:
             return bool(self.parent.program.words)
@@ -155,6 +157,8 @@ class SimulationItem(pytest.Item):
         """Have the run simulated; raise `MachineryError` if that could not be done."""
         # Where another plugin repeats an item, it tells what its last round gave.
         self.user_properties[:] = [entry for entry in self.user_properties if not entry[0].startswith("opp_")]
+        if self.refusal or not simulates(self.config):
+            return
         request, executor = self.request, executor_of(self.config)
         if not executor.announces:
             asking.tell_submitted(self)
@@ -182,6 +186,8 @@ class SimulationItem(pytest.Item):
 
     def runtest(self) -> None:
         """Judge the outcome; raise `SimulationFailed` with the text for people."""
+        if self.refusal:
+            raise SimulationFailed(self._refused())
         if self.outcome is None:
             raise SimulationFailed("there is no outcome to judge: the item was not set up")
         update = self.config.stash[SETTINGS_KEY].update.value
@@ -195,11 +201,22 @@ class SimulationItem(pytest.Item):
         if judgement.result is Result.FAILED:
             raise SimulationFailed(self._with_help(judgement.text))
 
+    def _refused(self) -> str:
+        """Return what is said of a run that is no test any more, but whose baseline says that it was one."""
+        path = baseline_path(self.ini_file.path).relative_to(self.ini_file.path.parent)
+        return (
+            f"not simulated, so that nothing is compared with its baseline: {self.refusal}\n"
+            f"If that is meant, remove the section `run {self.key}` from {path.as_posix()}, or skip the config in "
+            "oppcloud.toml."
+        )
+
     def expectation(self) -> Expectation:
         """Return what the outcome is held against."""
-        stored, damage = None, None
+        stored, damage, readable = None, None, False
         try:
-            stored = self.baseline
+            baselines = self.ini_file.baselines
+            readable = True
+            stored = baselines.record(self.key)
         except BaselineError as error:
             damage = error.seen_from(self.config.invocation_params.dir)
         plan, run = self.planned
@@ -210,6 +227,7 @@ class SimulationItem(pytest.Item):
             own_fingerprints=own_fingerprints(run),
             stored=stored,
             damage=damage,
+            mendable=readable,
         )
 
     def teardown(self) -> None:

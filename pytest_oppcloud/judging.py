@@ -106,6 +106,8 @@ class Expectation:
     stored: Record | None
     #: Why the baseline could not be read.
     damage: LocatedError | None = None
+    #: Whether that is the run's own section, so that it can be recorded anew; a whole file cannot.
+    mendable: bool = True
 
 
 def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = None) -> Judgement:
@@ -122,7 +124,7 @@ def judge(outcome: RunOutcome, expected: Expectation, update: Update | None = No
     comparison = None
     if expected.stored is not None:
         comparison = compare(expected.stored, obtained, expected.recording, expected.rules)
-    if update is not None:
+    if update is not None and expected.mendable:
         record = record_to_write(
             update,
             obtained,

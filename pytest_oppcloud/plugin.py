@@ -139,14 +139,14 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
     if not config.stash[NOTES_KEY].simulations:
         return []
-    from .execution import executor_of
+    from .execution import executor_of, simulates
     from .items import SimulationItem
     from .reporting import program_lines
 
     simulations = [item for item in items if isinstance(item, SimulationItem)]
     if not simulations:
         return []
-    where = [] if config.option.collectonly else [executor_of(config).description]
+    where = [executor_of(config).description] if simulates(config) else []
     return [*where, *program_lines(simulations)]
 
 

@@ -24,7 +24,8 @@ class Projects:
         #: Whether whoever runs the simulations can build programs that are not there.
         self.buildable = False
         self._projects: dict[Path | None, Project] = {None: Project()}
-        self._contents: dict[tuple[Path | None, Path, Program], Content] = {}
+        #: By settings file, program, and folder or ini file.
+        self._contents: dict[tuple[Path | None, Program, Path], Content] = {}
 
     def read(self, file: Path | None) -> Project:
         """Return what `file` says; raise `SettingsError` where it cannot be read."""
@@ -32,12 +33,14 @@ class Projects:
             self._projects[file] = read_project(file)
         return self._projects[file]
 
-    def content(self, project: Project, program: Program, folder: Path) -> Content:
-        """Return what travels with the runs of the ini files in `folder`."""
-        key = (project.file, folder, program)
-        if key not in self._contents:
-            self._contents[key] = content_of(project, program, folder)
-        return self._contents[key]
+    def content(self, project: Project, program: Program, ini: Path) -> Content:
+        """Return what travels with the runs of the ini file: what its folder has in common, and the file itself."""
+        shared, own = (project.file, program, ini.parent), (project.file, program, ini)
+        if shared not in self._contents:
+            self._contents[shared] = content_of(project, program, ini.parent)
+        if own not in self._contents:
+            self._contents[own] = self._contents[shared].with_file(ini)
+        return self._contents[own]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -75,9 +75,12 @@ def number(least: int) -> Callable[[str], int]:
     """Return what reads a whole number that is not smaller than `least`."""
 
     def read(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
         if value < least:
-            raise argparse.ArgumentTypeError(f"{text}: at least {least} was expected")
+            raise argparse.ArgumentTypeError(f"a whole number of at least {least} was expected, found {text!r}")
         return value
 
     return read

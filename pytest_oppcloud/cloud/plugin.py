@@ -19,8 +19,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the session if it was asked for; a run without `--oppcloud` never imports redis or rq."""
     from pytest_oppcloud.cloud_options import uses_queue
+    from pytest_oppcloud.execution import simulates
 
-    if not uses_queue(config) or config.option.collectonly:
+    if not uses_queue(config) or not simulates(config):
         return
     from .session import CloudSession
     from .settings import read_settings

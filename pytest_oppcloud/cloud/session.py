@@ -64,12 +64,13 @@ class CloudSession:
         #: The item that this process has turned to.
         self._turned_to = ""
         config.stash[PROJECTS_KEY].buildable = True
+        self._results = None if settings.results is None else ResultsFolder(settings.results)
         self._executor = QueueExecutor(
             description=self._queue.describe(),
             open_queue=self._open,
             notify=self._notify,
             heard=self._heard,
-            results=None if settings.results is None else ResultsFolder(settings.results),
+            results=self._results,
             followed=settings.followed,
         )
 
@@ -142,7 +143,12 @@ class CloudSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Find the session to go on with, before anything is collected."""
+        """Find the session to go on with, and the folder for results, before anything is collected."""
+        if self._results is not None and self._role is not Role.WORKER:
+            try:
+                self._results.prepare()
+            except SettingsError as error:
+                raise pytest.UsageError(f"--oppcloud-results: {error}") from error
         if not self._settings.attach:
             return
         try:

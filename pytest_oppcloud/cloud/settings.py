@@ -129,6 +129,8 @@ def read_settings(config: pytest.Config) -> CloudSettings:
 def _detaching(config: pytest.Config, *, shared: bool) -> tuple[str, float | None]:
     """Return the session to attach to, and how long one that is detached is served; raise `pytest.UsageError`."""
     attach: str = config.getoption("oppcloud_attach") or ""
+    if not attach and config.getoption("oppcloud_attach") is not None:
+        raise pytest.UsageError("--oppcloud-attach: the id of a session was expected, found ''")
     detach = bool(config.getoption("oppcloud_detach"))
     deadline = config.getoption("oppcloud_deadline")
     if not (attach or detach):

@@ -15,7 +15,7 @@ from oppcloud_worker.manifest import check_path
 from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError, VerifyingSink
 
-from pytest_oppcloud.errors import MachineryError
+from pytest_oppcloud.errors import MachineryError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,8 +92,17 @@ class ResultsFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder; it is made when there is something to put there."""
+        """Take the folder."""
         self._folder = folder
+
+    def prepare(self) -> None:
+        """Make the folder; raise `SettingsError` if nothing can be put there, before anybody takes that for a loss."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"result files cannot be put into {self._folder}: {error.strerror}") from error
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise SettingsError(f"result files cannot be put into {self._folder}: it cannot be written")
 
     def fetch(self, outcome: RunOutcome, store: Store, *, model: str, config: str, name: str) -> None:
         """Fetch the files of the run with the node id `name`; raise `MachineryError` where one is lost or too large.

@@ -159,6 +159,7 @@ def fetch_results(queue: SharedQueue, session: str, folder: Path) -> Fetched:
     """
     record, submitted = find(queue, session)
     target, result = ResultsFolder(folder), Fetched()
+    target.prepare()
     for start in range(0, len(submitted), _CHUNK):
         chunk = submitted[start : start + _CHUNK]
         with queue.errors():

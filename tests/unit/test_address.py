@@ -118,6 +118,8 @@ def test_the_file_of_the_authority_goes_into_the_url(tmp_path: Path) -> None:
     assert "my%20ca.pem" in url
     # An option has precedence, and where nothing is encrypted there is no authority.
     assert redis_url(environment, "redis://other/0") == "redis://other/0"
+    # Without a host it is this machine; put together anew from its parts, the slashes would be lost.
+    assert redis_url(environment, "redis://") == "redis://"
     assert redis_url({}) is None
 
 

@@ -20,6 +20,7 @@ from oppcloud_worker.remote.events import FINISHED, REQUEUED, STARTED, Event
 from oppcloud_worker.ticket import Ticket, VersionMismatchError
 from oppcloud_worker.wire import MessageError
 
+from pytest_oppcloud.cli import main
 from pytest_oppcloud.cloud.statistics import Statistics
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "reference" / "cloud.md").read_text(encoding="utf-8")
@@ -81,6 +82,14 @@ def test_how_many_slots_a_worker_cannot_have(slots: str, capsys: pytest.CaptureF
 
     assert end.value.code == 2
     assert f"a whole number of at least 1 was expected, found '{slots}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("instances", ["-1", "two"])
+def test_how_many_instances_nobody_can_have(instances: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["scale", "--", instances])
+
+    assert f"a whole number of at least 0 was expected, found '{instances}'" in capsys.readouterr().err
 
 
 def test_a_ticket_survives_the_way() -> None:

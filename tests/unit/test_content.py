@@ -10,6 +10,7 @@ import pytest
 
 from pytest_oppcloud.content import Content, Recipe, content_of, library_folders
 from pytest_oppcloud.project import Program, Project, read_project
+from pytest_oppcloud.session import Projects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +74,13 @@ def test_what_git_does_not_know_stays_behind_and_is_told(tmp_path: Path) -> None
     (tmp_path / ".gitignore").write_text("ignored.ned\n")
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607  # whichever git there is
     subprocess.run(["git", "-C", str(tmp_path), "add", "a.ned", ".gitignore"], check=True)  # noqa: S607  # whichever git there is
-    content = content_of(project(tmp_path, '[files]\nextra = ["sub/extra.ned"]\n'), program(tmp_path / "p"), tmp_path)
+    said = project(tmp_path, '[files]\nextra = ["sub/extra.ned"]\n')
+    content = content_of(said, program(tmp_path / "p"), tmp_path)
     assert names(content) == [".gitignore", "a.ned", "p", "sub/extra.ned"]
     assert content.left_behind == (tmp_path / "new.ned",)
+    # The ini file that is run is one of those that travel in any case.
+    more = Projects().content(said, program(tmp_path / "p"), tmp_path / "new.ned")
+    assert (names(more), more.left_behind) == ([".gitignore", "a.ned", "new.ned", "p", "sub/extra.ned"], ())
 
 
 def test_what_a_build_makes_is_no_source(tmp_path: Path) -> None:
@@ -84,9 +89,12 @@ def test_what_a_build_makes_is_no_source(tmp_path: Path) -> None:
     (home / "helper").write_bytes(b"\x7fELF...")
     said = project(home, 'build = ["make"]\nbuild_timeout = 60\n')
     content = content_of(said, program(home / "p"), home)
-    assert names(content) == ["a.cc", "a.ned", "oppcloud.toml", "p"]
-    assert names(content.sources()) == ["a.cc", "a.ned", "oppcloud.toml"]
-    assert content.recipe == Recipe(command=("make",), directory=".", mode="release", makes=("p",), timeout=60.0)
+    # The folder keeps its name, after which opp_makemake calls the program.
+    assert names(content) == ["model/a.cc", "model/a.ned", "model/oppcloud.toml", "model/p"]
+    assert names(content.sources()) == ["model/a.cc", "model/a.ned", "model/oppcloud.toml"]
+    assert content.recipe == Recipe(
+        command=("make",), directory="model", mode="release", makes=("model/p",), timeout=60.0
+    )
     assert content.is_built
 
     (home / "p").unlink()

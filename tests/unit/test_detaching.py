@@ -82,6 +82,7 @@ def test_the_command_that_attaches_names_the_cluster() -> None:
         (["--oppcloud-detach"], "*--oppcloud-detach needs a queue that is there without pytest*"),
         (["--oppcloud-attach=x"], "*--oppcloud-attach needs a queue that is there without pytest*"),
         (["--oppcloud-attach=x", "--oppcloud-detach"], "*exclude each other*"),
+        (["--oppcloud-attach="], "*--oppcloud-attach: the id of a session was expected, found ''"),
         (["--oppcloud-deadline=soon"], "*--oppcloud-deadline: *found 'soon'*"),
     ],
 )

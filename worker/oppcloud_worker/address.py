@@ -57,8 +57,8 @@ def redis_url(environment: Mapping[str, str], given: str | None = None) -> str |
             raise AddressError(f"there is no file {authority} ({CA_VARIABLE})")
         query = {name: values[0] for name, values in _query(parts).items()}
         query["ssl_ca_certs"] = str(Path(authority).absolute())
-        parts = parts._replace(query=urlencode(query, quote_via=quote))
-    return urlunsplit(parts) if parts.scheme != "unix" else url
+        return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+    return url
 
 
 def is_private(url: str) -> bool:

@@ -46,6 +46,7 @@ _KEY = re.compile(rf"{_PREFIX}([0-9a-f]{{64}})")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 #: What a signed outcome begins with; without a signature it is compressed data or JSON, which never begins so.
 _SEAL = b"oppcloud-1 "
+_ONE_KEY = f"give pytest and all workers the same one ({KEY_FILE_VARIABLE} or {KEY_VARIABLE})"
 _SALT = b"pytest-oppcloud"
 
 
@@ -202,7 +203,9 @@ def verify_ticket(
     except MessageError as error:
         raise RefusedError(f"its proof is none: {error}") from None
     if proof.key != key.id:
-        raise RefusedError(f"it is signed with the key {proof.key!r:.20}, but the key of this worker is {key.id}")
+        raise RefusedError(
+            f"it is signed with the key {proof.key!r:.20}, but the key of this worker is {key.id}; {_ONE_KEY}"
+        )
     unsigned = {name: value for name, value in encode(proof).items() if name != "signature"}
     if not key.verify("ticket", str(body.get("session")), _canonical(body, unsigned), proof.signature):
         raise RefusedError("its signature is wrong: it was changed on its way, or somebody else made it")
@@ -247,7 +250,9 @@ def unseal(stored: bytes, key: ClusterKey | None, *, session: str, run: str, pur
         )
     key_id, _, signature = head.removeprefix(_SEAL).decode("ascii", "replace").partition(" ")
     if key_id != key.id:
-        raise ForgedError(f"it is signed with the key {key_id!r:.20}, but the key of this session is {key.id}")
+        raise ForgedError(
+            f"it is signed with the key {key_id!r:.20}, but the key of this session is {key.id}; {_ONE_KEY}"
+        )
     if not key.verify(purpose, session, f"{run}\0".encode() + data, signature):
         raise ForgedError("its signature is wrong: it was changed on its way, or somebody else made it")
     return data

@@ -55,6 +55,24 @@ def test_a_dry_run_prints_plan_and_template(aws: Aws, capsys: pytest.CaptureFixt
     assert aws.stacks.describe("oppcloud-default") is None
 
 
+def test_a_dry_run_needs_no_login(
+    aws: Aws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is a question of people who have no account yet."""
+    del aws
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert main(["up", "--dry-run", "--workers", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "account unknown" in said
+    assert "costs at rest" in said
+    assert "nobody could look (Unable to locate credentials" in said
+    assert template.text() in said
+    assert main(["up", "--yes"]) == 1
+    assert "Unable to locate credentials" in capsys.readouterr().err
+
+
 def test_nothing_is_done_where_nobody_agrees(
     aws: Aws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,3 +132,29 @@ def test_a_cancelled_session_keeps_no_instance(
     assert result.returncode == 4
     assert f"there is no session {session} at this queue" in result.stderr
     assert control.leases(aws, cluster) == ()
+
+
+def test_a_client_that_was_killed_is_followed_by_another(
+    aws: Aws, cluster: Cluster, start_worker: Callable[..., Any], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = start(project, "--oppcloud", "--oppcloud-max-cost", "5")
+    deadline = time.monotonic() + 60
+    while not workers(aws, cluster):
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    listed = said(capsys, "sessions", "--stack", "default")
+    while " 0/3 " not in listed:
+        assert time.monotonic() < deadline, listed
+        listed = said(capsys, "sessions", "--stack", "default")
+    first.kill()
+    first.communicate()
+    (session,) = re.findall(r"^(\w+) .* 0/3 ", listed, re.MULTILINE)
+    # What it rented stays rented for those who come back, until its lease ends.
+    assert len(workers(aws, cluster)) == 1
+    start_worker(cluster.bucket)
+    result = run(project, "--oppcloud-attach", session, "--oppcloud-max-cost", "5")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 passed" in result.stdout
+    assert control.leases(aws, cluster) == ()
+    assert workers(aws, cluster) == []

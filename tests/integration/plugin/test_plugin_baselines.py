@@ -50,7 +50,8 @@ def test_nothing_is_written_from_a_run_that_erred(folder: Folder) -> None:
 
 def test_a_file_that_cannot_be_written_fails_the_session(folder: Folder) -> None:
     (folder.path / "baselines").symlink_to("/proc/no-such-folder")
-    result = folder.run("--opp-config=General", "--opp-update-baselines=new")
+    # However quiet it is to be.
+    result = folder.run("--opp-config=General", "--opp-update-baselines=new", "-q")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["not written: *"])
 
@@ -93,13 +94,14 @@ def test_a_damaged_baseline_is_told_with_its_line_and_can_be_recorded_anew(folde
     folder.run("--opp-config=General").assert_outcomes(passed=1)
 
 
-def test_why_nothing_was_written_is_told_however_quiet_it_is_to_be(folder: Folder) -> None:
+@pytest.mark.parametrize("update", ["new", "changed", "all"])
+def test_a_file_that_cannot_be_understood_fails_its_runs_whatever_is_to_be_written(folder: Folder, update: str) -> None:
     folder.record("--opp-config=General")
     folder.baselines.write_text(folder.baselines.read_text() + "<<<<<<< HEAD\n")
-    result = folder.run("--opp-config=General", "--opp-update-baselines=changed", "-q")
-    result.assert_outcomes(passed=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["not written: baselines/omnetpp.ini.txt:*: a merge conflict"])
+    result = folder.run("--opp-config=General", f"--opp-update-baselines={update}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["baselines/omnetpp.ini.txt:*: a merge conflict"])
+    assert folder.baselines.read_text().endswith("<<<<<<< HEAD\n")
 
 
 @pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["alone", "xdist"])
@@ -122,3 +124,29 @@ relative = 0.5
     result.assert_outcomes(passed=5)
     assert [line for line in result.outlines if " judged no value" in line] == [told]
     assert "judged no value" not in folder.run(*mode, "--opp-config=General").stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("sim-time-limit = 10s\n", "nothing limits the simulated time of this run: *"),
+        ("network = Tiny\n", "config General has no network: nothing to simulate"),
+    ],
+)
+def test_a_recorded_run_that_is_no_test_any_more_fails(folder: Folder, line: str, why: str) -> None:
+    folder.record("--opp-config=General")
+    ini = folder.path / "omnetpp.ini"
+    ini.write_text(ini.read_text().replace(line, ""))
+    for update in ((), ("--opp-update-baselines=all",)):
+        result = folder.run("--opp-config=General", "--opp-config=Study", *update)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.assert_outcomes(failed=1, skipped=result.parseoutcomes()["skipped"])
+        result.stdout.fnmatch_lines(
+            [
+                f"not simulated, so that nothing is compared with its baseline: {why}",
+                "If that is meant, remove the section `run General #0` from baselines/omnetpp.ini.txt, *",
+            ]
+        )
+    text = folder.baselines.read_text()
+    folder.baselines.write_text(text[: text.index("\nrun General #0")])
+    assert folder.run("--opp-config=General", "--opp-config=Study", "--opp-all").ret != pytest.ExitCode.TESTS_FAILED

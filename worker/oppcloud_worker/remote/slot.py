@@ -73,6 +73,9 @@ _FIRST_CONTACT = 5.0
 #: renews it as soon as it is awake.
 _UNWANTED = 3
 
+#: Seconds that a renewal under way may take when the slot ends; less than its worker waits for it.
+_LAST_RENEWAL = 1.0
+
 #: Seconds that a client may need to send content that a store has lost.
 _SENT_AGAIN = 3.0
 
@@ -208,7 +211,7 @@ class Slot(RunWorker):
 
     def bootstrap(self, *arguments: object, **options: object) -> None:
         """Announce the slot after RQ has announced its worker."""
-        # RQ itself does so after this: who is told to end before leaves what is announced here until its lease ends.
+        # RQ does so only afterwards; a slot that is told to end in between would leave its announcements behind.
         self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ's
         super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
         self._announce()
@@ -222,6 +225,9 @@ class Slot(RunWorker):
         """Take the announcements back, as far as Redis can be reached."""
         self._ended.set()
         self._reporter.stop()
+        if self._renewer.is_alive():
+            # What it is just sending would announce the slot once more.
+            self._renewer.join(_LAST_RENEWAL)
         with contextlib.suppress(redis.RedisError):
             pipeline = self.connection.pipeline()
             presence.withdraw(pipeline, self._queue_name, self.name)

@@ -21,11 +21,14 @@ EVERYWHERE = ("takes minutes: make ", "only Linux ", "only root ", "only before 
 
 
 def pytest_configure() -> None:
-    """Have children obey the signals that nohup, and a shell for what it puts behind, has us ignore."""
+    """Have children obey the signals that nohup, and a shell for what it puts behind, has us ignore; use no proxy."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             # Programs that we start inherit what is ignored, but no handler; we ourselves go on as before.
             signal.signal(number, lambda *_: None)
+    # The servers of tests are on this machine, whichever proxy leads to others.
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,7 +27,7 @@ def start(*options: str, folder: Path = EXAMPLES / "mm1", python: Sequence[str] 
 def run(*options: str, folder: Path = EXAMPLES / "mm1", python: Sequence[str] = ()) -> tuple[int, str, str]:
     """Run the M/M/1 example; return exit code, standard output and standard error."""
     process = start(*options, folder=folder, python=python)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=120)
     return process.returncode, stdout, stderr
 
 
@@ -76,7 +76,7 @@ def test_a_signal_ends_the_run_between_events(tmp_path: Path, number: signal.Sig
         if line.startswith("** Event #0"):
             break
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "\n<!> SIGINT or SIGTERM received, exiting -- at t=" in stdout
     assert "\nCalling finish() at end of Run #0...\n" in stdout
@@ -122,7 +122,7 @@ def test_a_missing_simpy_is_told_with_the_remedy(tmp_path: Path) -> None:
         [sys.executable, "-I", "-S", str(tmp_path / "start.py"), str(EXAMPLES / "mm1" / "mm1.py")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

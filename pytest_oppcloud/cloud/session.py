@@ -235,6 +235,8 @@ class CloudSession:
             self._executor.submit(submissions)
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from error
+        except MachineryError as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     def _tell_what_stays_behind(self, submissions: Sequence[Submission]) -> None:
         """Tell which files git does not track that look as if they were needed."""

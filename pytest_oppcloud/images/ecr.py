@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from oppcloud_worker.settings import amazon_region
+
 from pytest_oppcloud.errors import MachineryError, SettingsError
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def _session(region: str | None) -> Any:
         raise SettingsError(
             "Amazon's registry needs boto3, which is not installed", advice="pip install 'pytest-oppcloud[aws]'"
         ) from error
-    return boto3.Session(region_name=region)
+    return boto3.Session(region_name=amazon_region(region))
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -16,8 +16,16 @@ URL_VARIABLE = "OPPCLOUD_REDIS_URL"
 #: Where the workers of a cluster leave signs that sessions without a client have work, as "s3://bucket/prefix".
 SIGNS_VARIABLE = "OPPCLOUD_WORK_SIGNS"
 
+#: Where Amazon's own tools are told the region; boto3 alone wants it in AWS_DEFAULT_REGION.
+REGION_VARIABLE = "AWS_REGION"
+
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+
+
+def amazon_region(given: str | None = None) -> str | None:
+    """Return the region that boto3 is to be told: `given`, or of the environment; None for what else it finds."""
+    return given or os.environ.get(REGION_VARIABLE) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

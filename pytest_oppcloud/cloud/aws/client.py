@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from oppcloud_worker.settings import amazon_region
+
 from .account import Account
 from .errors import AwsError, no_answer
 from .instances import Instances
@@ -77,7 +79,7 @@ def connect(region: str | None = None, profile: str | None = None) -> Aws:
         raise AwsError(f"{error.name} is not installed", advice=_INSTALL) from error
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
     try:
-        session = boto3.session.Session(region_name=region, profile_name=profile)
+        session = boto3.session.Session(region_name=amazon_region(region), profile_name=profile)
     except BotoCoreError as error:
         raise no_answer("", error) from error
     if session.region_name is None:

@@ -33,6 +33,7 @@ class Service:
     def _translated(self, operation: str, call: Callable[[], _T]) -> _T:
         # Here and not above: botocore takes a third of a second to import, and whoever has a client has it anyway.
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         action = f"{self._name}:{''.join(word.capitalize() for word in operation.split('_'))}"
         try:
@@ -40,5 +41,5 @@ class Service:
         except ClientError as error:
             answer = error.response.get("Error", {})
             raise from_answer(action, answer.get("Code", ""), answer.get("Message", str(error))) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise no_answer(action, error) from error

@@ -188,6 +188,9 @@ def test_without_a_region(amazon: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AwsError, match="no region"):
         connect()
     assert connect("eu-north-1").region == "eu-north-1"
+    # As all of Amazon's own tools have it, boto3 excepted.
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert (connect().region, connect("eu-north-1").region) == ("eu-west-3", "eu-north-1")
 
 
 def test_with_a_profile_that_does_not_exist(amazon: str) -> None:

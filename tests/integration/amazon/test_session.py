@@ -138,4 +138,18 @@ def test_what_cannot_be_is_told(
 ) -> None:
     result = pytester.runpytest_inprocess("--oppcloud", *arguments, project / "ring")
     assert result.ret != 0
-    assert message in str(result.stdout) + str(result.stderr)
+    shown = str(result.stdout) + str(result.stderr)
+    assert message in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_amazon_that_does_not_let_us_in_is_told_in_a_line(
+    pytester: pytest.Pytester, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    result = pytester.runpytest_inprocess("--oppcloud", "--oppcloud-stack", "none", project / "ring")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["*Exit: no region is given*"])
+    result.stdout.no_fnmatch_line("INTERNALERROR*")

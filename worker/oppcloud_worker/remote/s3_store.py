@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
+from oppcloud_worker.settings import amazon_region
 from oppcloud_worker.store import ContentError, Sink, check_digest
 
 from .packing import BLOCK, pack, unpack
@@ -189,7 +190,7 @@ def _client(region: str) -> Any:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # late, as boto3
 
     try:
-        return boto3.session.Session(region_name=region or None).client("s3", config=configuration)
+        return boto3.session.Session(region_name=amazon_region(region)).client("s3", config=configuration)
     except BotoCoreError as error:
         raise ContentError(f"S3 cannot be used: {error}") from error
 

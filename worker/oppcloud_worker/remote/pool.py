@@ -32,14 +32,14 @@ from oppcloud_worker.settings import SIGNS_VARIABLE, SlotSettings
 from oppcloud_worker.ticket import Ticket
 from oppcloud_worker.wire import encode
 
+from .channel import GRACE
+
 if TYPE_CHECKING:
     from oppcloud_worker.messages import Limits
     from oppcloud_worker.signing import ClusterKey
 
 _log = logging.getLogger("oppcloud_worker")
 
-#: Seconds that slots have to stop their simulations and hand back their runs, before they are killed.
-GRACE = 3.0
 #: Slots that fail one after the other before the pool gives up, and seconds without one that works, if any ever did:
 #: longer than a network is usually cut, or a server restarted.
 _FAILURES = 3

@@ -43,9 +43,8 @@ from oppcloud_worker.store import ContentError
 from oppcloud_worker.supervision import Stop
 from oppcloud_worker.wire import decode
 
-from . import keys, pending, presence, rescue, runs
+from . import channel, keys, pending, presence, rescue, runs
 from .connection import LOST, connect, reach, told
-from .pool import GRACE
 from .reporter import Reporter
 from .results import store_results
 from .rq_worker import RunWorker
@@ -348,45 +347,11 @@ class Slot(RunWorker):
                 _log.warning("slot %s: cannot renew its lease: %s", self.name, error)
 
 
-def _read_line() -> bytes:
-    """Read the first line of standard input, and not more than that."""
-    line = b""
-    while not line.endswith(b"\n"):
-        data = os.read(0, 65536)
-        if not data:
-            sys.exit(0)
-        line += data
-    return line
-
-
-def _watch_worker() -> None:
-    """End the slot when its worker is gone (in a thread of its own)."""
-    # Not through sys.stdin, whose lock would be in the way when the interpreter ends.
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    # The worker would kill it now; what it waits for may be a Redis that is gone as well.
-    os._exit(1)
-
-
-def _teller() -> Callable[[dict[str, object]], None]:
-    """Return the function that tells the worker; standard output then belongs to it alone."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-
-    def tell(message: dict[str, object]) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            channel.write(json.dumps(message, separators=(",", ":")) + "\n")
-
-    return tell
-
-
 def main() -> NoReturn:
     """Serve the queue until told to end."""
     close_to_others()
-    settings = decode(SlotSettings, json.loads(_read_line()))
-    tell = _teller()
+    settings = decode(SlotSettings, json.loads(channel.read_line()))
+    tell = channel.teller()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("rq").setLevel(logging.WARNING)
     # Simulations in Python must not write what they compile beside their source, where content is not to change.
@@ -403,7 +368,7 @@ def main() -> NoReturn:
         tell({"failed": f"cannot use the queue at {redacted(settings.url)}: {told(error)}"})
         sys.exit(1)
     job_function.serve(slot)
-    threading.Thread(target=_watch_worker, daemon=True, name="worker").start()
+    threading.Thread(target=channel.watch_worker, daemon=True, name="worker").start()
     slot.work(logging_level="WARNING")
     sys.exit(0)
 

@@ -84,6 +84,25 @@ def test_how_many_slots_a_worker_cannot_have(slots: str, capsys: pytest.CaptureF
     assert f"a whole number of at least 1 was expected, found '{slots}'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(
+            f"--{name}={value}"
+            for name in ("memory", "limit-memory", "max-idle-time")
+            for value in ("nan", "inf", "-1")
+        ),
+        "--limit-processes=-1",
+        "--limit-time=1.5",
+    ],
+)
+def test_limits_that_would_be_none(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parser().parse_args([option])
+
+    assert "number of at least 0 was expected" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("instances", ["-1", "two"])
 def test_how_many_instances_nobody_can_have(instances: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

@@ -22,6 +22,8 @@ from .signing import KEY_FILE_VARIABLE, KEY_VARIABLE, ClusterKey, KeyUnusableErr
 #: Enough for every simulation, and few enough for the machine.
 _PROCESSES = 512
 _GIB = 1024**3
+#: Of seconds or GiB: no amount is as large.
+_ENOUGH = 1e9
 
 
 def _positive(text: str) -> int:
@@ -29,6 +31,23 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"a whole number of at least 1 was expected, found {text!r}")
     return value
+
+
+def _amount(text: str) -> float:
+    """Read an amount; a limit below 0, or one that nothing ever exceeds, would be none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < _ENOUGH:
+        raise argparse.ArgumentTypeError(f"a number of at least 0 was expected, found {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of at least 0 was expected, found {text!r}")
+    return int(text)
 
 
 def _default_cache() -> Path:
@@ -67,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         help="simulations that run at the same time (default: the cores that may be used, %(default)s)",
     )
     result.add_argument(
-        "--max-idle-time", type=float, default=0, metavar="SECONDS", help="end after so many seconds without work"
+        "--max-idle-time", type=_amount, default=0, metavar="SECONDS", help="end after so many seconds without work"
     )
     result.add_argument(
         "--cache",
@@ -77,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder for what simulations need, shared by all workers of this machine (default: %(default)s)",
     )
     result.add_argument(
-        "--cache-limit", type=float, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
+        "--cache-limit", type=_amount, default=10, metavar="GIB", help="size of that folder (default: %(default)s GiB)"
     )
     result.add_argument(
         "--run-as",
@@ -87,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--memory",
-        type=float,
+        type=_amount,
         default=0,
         metavar="GIB",
         help="memory for all simulations together: one that needs more than is left waits (default: what this machine "
@@ -98,16 +117,18 @@ def parser() -> argparse.ArgumentParser:
     )
     bounds.add_argument(
         "--limit-processes",
-        type=int,
+        type=_count,
         default=_PROCESSES,
         metavar="N",
         help="processes at a time (default: %(default)s)",
     )
     for name, what in (("memory", "memory"), ("file-size", "size of one file")):
-        bounds.add_argument(f"--limit-{name}", type=float, default=0, metavar="GIB", help=f"{what} (default: no limit)")
+        bounds.add_argument(
+            f"--limit-{name}", type=_amount, default=0, metavar="GIB", help=f"{what} (default: no limit)"
+        )
     for name, what in (("time", "wall-clock time"), ("cpu-time", "CPU time of one process")):
         bounds.add_argument(
-            f"--limit-{name}", type=int, default=0, metavar="SECONDS", help=f"{what} (default: no limit)"
+            f"--limit-{name}", type=_count, default=0, metavar="SECONDS", help=f"{what} (default: no limit)"
         )
     result.add_argument(
         "--until-stdin-closes",

@@ -83,6 +83,7 @@ def test_a_worker_of_another_version(
         ((), "rediss://u:p@192.0.2.1", "requests are not signed (make a key with `oppcloud key new FILE`"),
         (("--oppcloud-workers=0",), "", "--oppcloud-workers: at least 1 was expected"),
         (("--oppcloud-wait=0",), "", "--oppcloud-wait: more than 0 seconds were expected"),
+        (("--oppcloud-wait=nan",), "", "--oppcloud-wait: more than 0 seconds were expected"),
         (("--oppcloud-results=omnetpp.ini",), "", "--oppcloud-results: result files cannot be put into "),
     ],
 )

@@ -1,11 +1,13 @@
-"""A tool that is missing makes a test skip at the desk, with the reason, and fail in CI, where all of them must be.
+"""What holds for all tests, wherever they run.
 
-Some tests are skipped everywhere: their reasons begin with the words below.
+A tool that is missing makes a test skip at the desk, with the reason, and fail in CI, where all of them must be. Some
+tests are skipped everywhere: their reasons begin with the words below.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
 #: How the reasons begin that hold in CI, too: what another target runs, what only other systems or users can, and what
 #: the project does not depend on.
 EVERYWHERE = ("takes minutes: make ", "only Linux ", "only root ", "only before Python ", "no OMNeT++ here")
+
+
+def pytest_configure() -> None:
+    """Have children obey the signals that nohup, and a shell for what it puts behind, has us ignore; use no proxy."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            # Programs that we start inherit what is ignored, but no handler; we ourselves go on as before.
+            signal.signal(number, lambda *_: None)
+    # The servers of tests are on this machine, whichever proxy leads to others.
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         "--lease-minutes", type=amazon.number(10), metavar="MINUTES", help="a campaign that is silent so long is dead"
     )
     result.add_argument("--renew-secrets", action="store_true", help="make new passwords and certificates")
-    result.add_argument("--dry-run", action="store_true", help="print plan and template, and change nothing")
+    result.add_argument(
+        "--dry-run", action="store_true", help="print plan, price and template, and change nothing; needs no login"
+    )
     amazon.add_approval(result)
     return result
 
@@ -96,7 +98,7 @@ def _up(options: argparse.Namespace) -> int:
     executor = (
         DisplayExecutor(amazon.say) if options.dry_run else LiveExecutor(aws, options.name, amazon.CLOCK, amazon.say)
     )
-    plan = deploy.run(aws, wished, executor, approve)
+    plan = deploy.run(aws, wished, executor, approve, deploy.suppose if options.dry_run else deploy.observe)
     if options.dry_run:
         amazon.say(template.text())
     elif not refused:

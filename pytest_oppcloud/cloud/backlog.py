@@ -13,6 +13,8 @@ from oppcloud_worker.remote import pending, presence
 from .fleet import Demand, Large
 
 if TYPE_CHECKING:
+    from oppcloud_worker.remote.pending import Unfinished
+
     from .campaign import Campaign
     from .sending import Sender
 
@@ -25,8 +27,8 @@ class Backlog:
         self._sender = sender
         #: Whether anybody wants to know: the queue is not asked for nothing.
         self._asked = False
-        #: Runs of the session that wait, and all that have no outcome, whichever process sent them.
-        self._waiting, self._unfinished = 0, 0
+        #: What the session has waiting and under way, whichever process sent it.
+        self._unfinished: list[Unfinished] = []
         self._idle: frozenset[str] = frozenset()
 
     def look(self) -> None:
@@ -38,8 +40,7 @@ class Backlog:
         taken = pending.taken(connection, address.queue)
         if not campaign.flights or self._goes_on:
             # Those of other processes of the session, as xdist has them, and those of before.
-            self._waiting = len(pending.waiting(connection, address.queue, address.session))
-            self._unfinished = self._waiting + sum(job.startswith(f"{address.session}-") for job in taken)
+            self._unfinished = pending.unfinished(connection, address.queue, address.session)
         slots = presence.present(connection, address.queue)
         busy = {slots[name].host for name in taken.values() if name in slots}
         self._idle = frozenset(info.host for info in slots.values()) - busy
@@ -47,18 +48,17 @@ class Backlog:
     def demand(self, expected: int) -> Demand:
         """Return what is left to be done; `expected` runs if none was ordered yet."""
         self._asked = True
-        ordered = self._sender.not_taken_up
-        if ordered is None or self._goes_on:
-            known = self._goes_on or not expected
-            runs, waiting = (self._unfinished, self._waiting) if known else (expected, None)
-            return Demand(runs=runs, seconds=self._usual(runs), waiting=waiting, idle=self._idle)
-        flights = list(self._campaign.flights.values())
+        if self._sender.not_taken_up is None or self._goes_on:
+            if expected and not self._goes_on:
+                return Demand(runs=expected, seconds=self._usual(expected), idle=self._idle)
+            return self._of_the_session()
+        ordered, flights, foreseen = self._sender.count()
         lengths = [flight.ticket.expected for flight in flights]
         large: dict[int, list[float]] = defaultdict(list)
         for flight in flights:
             if flight.ticket.needs.memory:
                 large[flight.ticket.needs.memory].append(flight.ticket.expected)
-        pace = self._pace(sum(lengths))
+        pace = self._pace(foreseen - sum(lengths))
         return Demand(
             runs=ordered + len(flights),
             seconds=pace * sum(lengths) if any(lengths) else self._usual(ordered + len(flights)),
@@ -67,6 +67,22 @@ class Backlog:
             large=tuple(
                 Large(memory=memory, runs=len(some), seconds=pace * sum(some) if any(lengths) else None)
                 for memory, some in sorted(large.items())
+            ),
+            idle=self._idle,
+        )
+
+    def _of_the_session(self) -> Demand:
+        """Return what the queue tells that all processes of the session together have left."""
+        rows = self._unfinished
+        runs = sum(row.waiting + row.taken for row in rows)
+        return Demand(
+            runs=runs,
+            seconds=self._usual(runs),
+            waiting=sum(row.waiting for row in rows),
+            large=tuple(
+                Large(memory=row.memory, runs=count, seconds=self._usual(count))
+                for row in rows
+                if row.memory and (count := row.waiting + row.taken)
             ),
             idle=self._idle,
         )
@@ -82,7 +98,6 @@ class Backlog:
         statistics = self._campaign.statistics
         return runs * statistics.busy_time / statistics.finished if statistics.finished else None
 
-    def _pace(self, left: float) -> float:
-        """Return how much longer runs take than was foreseen, where `left` seconds are foreseen for those under way."""
-        done = self._sender.foreseen - left
+    def _pace(self, done: float) -> float:
+        """Return how much longer runs take than was foreseen, `done` seconds being foreseen for those that ended."""
         return self._campaign.statistics.busy_time / done if self._campaign.statistics.finished and done > 0 else 1.0

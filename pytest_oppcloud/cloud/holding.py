@@ -61,8 +61,10 @@ class Hold:
             raise SessionTakenError(f"session {self.record.id} was taken away by {self.lost_to}")
 
     def look(self) -> None:
-        """Note the session again if Redis lost it, as it may have lost everything."""
+        """Note the session again if Redis lost it, as it may have lost everything; raise `SessionTakenError`."""
         if not self.connection.expire(keys.record(self.record.id), keys.kept(self.record.deadline)):
+            # Whoever has cancelled it took it over before: then it is not to come back.
+            self.renew()
             self.announce()
 
     def unfinished(self) -> int:

@@ -63,12 +63,22 @@ class Sender:
         self._ordered = 0
         self._boarded = 0
         #: Seconds that all runs which became flights were expected to take.
-        self.foreseen = 0.0
+        self._foreseen = 0.0
+        #: Whoever has it finds each run that has no outcome either among the orders or among the flights.
+        self._boarding = threading.Lock()
 
     @property
     def not_taken_up(self) -> int | None:
         """How many runs were ordered and are no flights yet; None before any was (asked by any thread)."""
         return self._ordered - self._boarded if self._ordered else None
+
+    def count(self) -> tuple[int, list[Flight], float]:
+        """Return how many runs were ordered and are no flights yet, the flights, and the seconds foreseen for all.
+
+        All of one moment; asked by any thread. The flights that have ended are in the seconds alone.
+        """
+        with self._boarding:
+            return self._ordered - self._boarded, list(self._campaign.flights.values()), self._foreseen
 
     @property
     def all_sent(self) -> bool:
@@ -107,12 +117,13 @@ class Sender:
                 campaign.board.order(order.run, order.submission.request.name, order.submission.expected)
             with self._lease_kept():
                 flights = list(self._board(orders, send=send))
-            campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+            with self._boarding:
+                campaign.flights.update((flight.ticket.run, flight) for flight in flights)
+                self._boarded += len(orders)
+                self._foreseen += sum(flight.ticket.expected for flight in flights)
             taken += (flight.ticket.run for flight in flights)
             if send:
                 self._undecided += flights
-            self._boarded += len(orders)
-            self.foreseen += sum(flight.ticket.expected for flight in flights)
         return taken
 
     def _next(self, wait: float) -> Sequence[Order] | None:

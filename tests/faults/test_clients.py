@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 def test_a_client_that_is_killed_and_attached_again(cluster: Cluster) -> None:
-    client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
+    gate = cluster.folder / "gate"
+    runs = [Tiny(x=x, gate=str(gate) if x > 9 else "") for x in range(30)]
+    client = cluster.client("hurry", runs=runs, shipped=True)
     cluster.host("hurry", slots=4)
     eventually(lambda: client.has_judged(5), 60, "some verdicts")
     client.kill()
+    gate.touch()
     first, before = client.session, client.verdicts()
     client.attach()
     client.finish()

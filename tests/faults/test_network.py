@@ -43,7 +43,7 @@ def test_a_network_that_is_cut(cluster: Cluster, who: str, seconds: int) -> None
     time.sleep(seconds)
     for network in cut:
         network.mend()
-    client.finish(90)
+    client.finish(180)
 
     assert client.judged_wrong() == []
 
@@ -53,7 +53,7 @@ def test_a_network_that_is_torn_again_and_again(cluster: Cluster) -> None:
     cluster.host("hurry", slots=2)
     cluster.host("hurry", slots=2)
     for count in (3, 6, 9, 12, 15):
-        eventually(functools.partial(client.has_judged, count), 30, "some more verdicts")
+        eventually(functools.partial(client.has_judged, count), 60, "some more verdicts")
         cluster.network.tear()
     client.finish()
 
@@ -71,7 +71,7 @@ def test_a_slot_that_dies_while_the_network_is_cut(cluster: Cluster) -> None:
     host.slot_processes()[0].kill()
     time.sleep(60)
     far.mend()
-    client.finish(90)
+    client.finish(180)
 
     assert client.judged_wrong() == []
     assert host.worker is not None

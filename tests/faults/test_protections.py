@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from faultkit.cluster import Cluster
 
 
-def both_notice(cluster: Cluster, *changes: str) -> dict[str, int]:
-    """Have a slot die, its supervisor and the client notice, one after the other; return executions by run."""
-    client = cluster.client("hurry", *changes, runs=[Tiny(x=0, seconds=3)])
+def both_notice(cluster: Cluster, *changes: str, executions: int) -> dict[str, int]:
+    """Have a slot die, its supervisor and the client notice, one after the other; return executions by run.
+
+    The run does not end before there were so many.
+    """
+    gate = cluster.folder / "gate"
+    client = cluster.client("hurry", *changes, runs=[Tiny(x=0, gate=str(gate))])
     host = cluster.host("hurry", *changes)
     eventually(client.executions, 60, "the run runs")
     (slot,) = host.slot_processes()
@@ -34,17 +38,21 @@ def both_notice(cluster: Cluster, *changes: str) -> dict[str, int]:
     eventually(lambda: client.executions()["tiny-0"] == 2, 60, "the run runs again")
     host.worker.send_signal(signal.SIGCONT)
     eventually(lambda: "busy with" in host.log(), 60, "the supervisor notices")
+    # Whoever is free takes what is there.
+    cluster.client("hurry", runs=[Tiny(x=1)]).finish()
+    eventually(lambda: client.executions()["tiny-0"] >= executions, 60, f"{executions} executions")
+    gate.touch()
     client.finish()
     return dict(client.executions())
 
 
 @pytest.mark.faults
 def test_an_attempt_is_queued_once(cluster: Cluster) -> None:
-    assert both_notice(cluster) == {"tiny-0": 2}
+    assert both_notice(cluster, executions=2) == {"tiny-0": 2}
 
 
 def test_without_the_fence_it_is_queued_twice(cluster: Cluster) -> None:
-    assert both_notice(cluster, "without-fence", "without-replay") == {"tiny-0": 3}
+    assert both_notice(cluster, "without-fence", "without-replay", executions=3) == {"tiny-0": 3}
 
 
 def late_result(cluster: Cluster, *changes: str) -> bool:
@@ -80,10 +88,12 @@ def test_without_that_rule_a_late_result_takes_its_place(cluster: Cluster) -> No
 
 
 def test_without_the_lease_the_run_of_a_lost_host_is_lost(cluster: Cluster) -> None:
-    client = cluster.client("hurry", "without-lease", runs=[Tiny(x=0, seconds=1)])
+    gate = cluster.folder / "gate"
+    client = cluster.client("hurry", "without-lease", runs=[Tiny(x=0, gate=str(gate))])
     first = cluster.host("hurry", "without-lease")
     eventually(client.executions, 60, "the run runs")
     first.lose_power()
+    gate.touch()
     second = cluster.host("hurry", "without-lease")
     eventually(second.slot_processes, 60, "another host is there")
     # With the lease the run would have its verdict by now, as in test_a_host_that_is_gone.

@@ -20,13 +20,16 @@ def test_redis_is_killed_and_started_again(cluster: Cluster, persistent: bool) -
     cluster.server.kill()
     cluster.server.persistent = persistent
     cluster.server.start()
-    client = cluster.client("hurry", runs=[Tiny(x=x, seconds=0.5) for x in range(30)], shipped=True)
+    gate = cluster.folder / "gate"
+    runs = [Tiny(x=x, gate=str(gate) if x > 5 else "") for x in range(30)]
+    client = cluster.client("hurry", runs=runs, shipped=True)
     cluster.host("hurry", slots=2)
     cluster.host("hurry", slots=2)
     eventually(lambda: client.has_judged(3), 60, "some verdicts")
     cluster.server.kill()
-    time.sleep(1)
+    eventually(lambda: "connection to the queue lost" in " ".join(client.notices()), 60, "the client notices")
     cluster.server.start()
+    gate.touch()
     client.finish()
 
     assert client.judged_wrong() == []
@@ -43,12 +46,14 @@ def test_redis_is_killed_and_started_again(cluster: Cluster, persistent: bool) -
 def test_what_redis_lost_before_anybody_read_it_is_run_again(cluster: Cluster) -> None:
     """The worker has settled, the client has not heard of it, and Redis forgets: nobody but the client can know."""
     beside = cluster.another_network()
-    client = cluster.client("hurry", runs=[Tiny(x=0, seconds=3)], network=beside, shipped=True)
+    gate = cluster.folder / "gate"
+    client = cluster.client("hurry", runs=[Tiny(x=0, gate=str(gate))], network=beside, shipped=True)
     cluster.host("hurry")
     eventually(lambda: any(event.kind == "started" for event in client.events(cluster.server)), 60, "the run runs")
     # The client knows who has its run, and then hears nothing any more.
     time.sleep(0.5)
     beside.cut()
+    gate.touch()
     eventually(lambda: any(event.kind == "finished" for event in client.events(cluster.server)), 60, "the run ended")
     cluster.server.kill()
     cluster.server.start()

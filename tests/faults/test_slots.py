@@ -62,12 +62,15 @@ def test_a_run_that_kills_every_slot_is_told_as_such_and_others_are_not_hurt(clu
 
 
 def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: Cluster) -> None:
-    client = cluster.client("hurry", runs=[Tiny(x=0, seconds=2)], linger=True)
+    gate = cluster.folder / "gate"
+    client = cluster.client("hurry", runs=[Tiny(x=0, gate=str(gate))], linger=True)
     host = cluster.host("hurry")
     eventually(lambda: client.executions()["tiny-0"] == 1, 60, "the run runs")
     (slot,) = host.slot_processes()
     send(slot, signal.SIGSTOP)
     cluster.host("hurry")
+    eventually(lambda: client.executions()["tiny-0"] == 2, 60, "the run runs again")
+    gate.touch()
     assert client.verdict("tiny-0").attempt == 2
     send(slot, signal.SIGCONT)
     eventually(
@@ -80,6 +83,14 @@ def test_a_slot_that_hangs_is_given_up_and_what_it_says_later_is_noted(cluster: 
     assert client.judged_wrong() == []
     assert client.executions() == {"tiny-0": 2}
     assert "1 result came late" in "\n".join(client.statistics()["lines"])
+
+
+def test_a_worker_that_is_told_to_end_while_its_slots_begin_is_not_taken_to_be_there(cluster: Cluster) -> None:
+    host = cluster.host("slow-start=2", slots=2)
+    eventually(cluster.present, 60, "a slot has announced itself")
+    assert host.end(60) == 0
+
+    assert cluster.present() == []
 
 
 @pytest.mark.faults

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def build(source: Path, target: Path) -> zipfile.ZipFile:
-    """Return the wheel of the project in `source`, built as pip builds it."""
+    """Return the wheel of the project in `source`, built as pip builds it, but by the tools that are installed here."""
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(target)]
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(source)],
+        [sys.executable, "-m", "pip", "wheel", *options, str(source)],
         check=True,
         # Neither the caller's coverage nor its options belong to the build.
         env={name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))},

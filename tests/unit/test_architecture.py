@@ -22,7 +22,7 @@ def users(*names: str) -> list[str]:
         if any(
             (isinstance(node, ast.Name) and node.id in names)
             or (isinstance(node, ast.Attribute) and ast.unparse(node) in names)
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         )
     ]
 
@@ -32,7 +32,7 @@ def imports(module: str) -> list[str]:
     package, _, name = module.rpartition(".")
     found = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 source = node.module or ""
                 names = {alias.name for alias in node.names}
@@ -55,7 +55,7 @@ def test_one_function_starts_simulations_and_two_places_call_it() -> None:
 
 def test_what_is_looked_for_above_is_there() -> None:
     assert len(MODULES) > 80
-    assert "def execute(" in (ROOT / "worker" / "oppcloud_worker" / "simulation.py").read_text()
+    assert "def execute(" in (ROOT / "worker" / "oppcloud_worker" / "simulation.py").read_text(encoding="utf-8")
 
 
 def test_windows_is_refused_in_so_many_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -144,7 +145,7 @@ def test_stored_fingerprints_are_asked_for(tmp_path: Path) -> None:
 def test_the_command_for_a_shell(tmp_path: Path) -> None:
     planned = plan(tmp_path, environment={"A": "b c"})
     line = plain_command(build_request(planned, first_run(tmp_path), name="n", expected_fingerprints={}))
-    assert line.startswith(f"cd {tmp_path} && A='b c' ./p -u Cmdenv -f omnetpp.ini -c General -r 0 ")
+    assert line.startswith(f"cd {shlex.quote(str(tmp_path))} && A='b c' ./p -u Cmdenv -f omnetpp.ini -c General -r 0 ")
     assert line.endswith("'--**.vector-recording=false' --fingerprint=0000-0000/tplx")
 
 

@@ -24,7 +24,12 @@ def shown(path: Path) -> str:
 
 def map_of_the_code() -> list[str]:
     """Return the files and folders that CONTRIBUTING.md sends people to."""
-    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where do I change what")[2].partition("\n## ")[0]
+    text = (
+        (ROOT / "CONTRIBUTING.md")
+        .read_text(encoding="utf-8")
+        .partition("## Where do I change what")[2]
+        .partition("\n## ")[0]
+    )
     places = [row.rstrip("| ").rpartition(" | ")[2] for row in text.splitlines() if row.startswith("| ")]
     return re.findall(r"`([^`]+)`", "\n".join(places))
 
@@ -50,7 +55,7 @@ def test_every_module_is_on_the_map(package: str) -> None:
 
 
 def test_the_layers_name_every_module() -> None:
-    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| layer |")[2].partition("\n\n")[0]
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| layer |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([^`]+)`", table))
     rooms = {path.stem for path in (ROOT / "pytest_oppcloud").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert rooms - named - {"__init__", "__pycache__", "cloud", "plugin"} == set()
@@ -58,42 +63,44 @@ def test_the_layers_name_every_module() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = [target for target in _LINK.findall(page.read_text()) if "://" not in target]
+    targets = [target for target in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 def test_every_page_is_in_the_index() -> None:
     index = ROOT / "docs" / "README.md"
-    listed = {(index.parent / target).resolve() for target in _LINK.findall(index.read_text())}
+    listed = {(index.parent / target).resolve() for target in _LINK.findall(index.read_text(encoding="utf-8"))}
     pages = {page.resolve() for page in ROOT.glob("docs/**/*.md")} - {index.resolve()}
     assert sorted(map(shown, pages - listed)) == []
 
 
 def test_every_hook_is_documented() -> None:
-    page = (ROOT / "docs" / "reference" / "hooks.md").read_text()
+    page = (ROOT / "docs" / "reference" / "hooks.md").read_text(encoding="utf-8")
     hooks = [name for name in vars(hookspecs) if name.startswith("pytest_oppcloud_")]
     assert hooks
     assert [name for name in hooks if f"`{name}(" not in page] == []
 
 
 def test_the_commands_that_people_are_told_are_there() -> None:
-    targets = dict(re.findall(r"^([a-z-]+):.*?(##.*)?$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = dict(re.findall(r"^([a-z-]+):.*?(##.*)?$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     told = {
-        target for page in PAGES for target in re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert {"demo", "test"} <= told
     assert [target for target in sorted(told) if not targets.get(target)] == []
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
     assert [target for target in phony[1].split() if not targets.get(target)] == []
     assert ".DEFAULT_GOAL := help" in makefile
-    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_tests_that_the_check_list_names_are_there() -> None:
-    page = (ROOT / "docs" / "reference" / "aws-checklist.md").read_text()
-    tests = {path.name: path.read_text() for path in ROOT.glob("tests/**/test_*.py")}
+    page = (ROOT / "docs" / "reference" / "aws-checklist.md").read_text(encoding="utf-8")
+    tests = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")}
     named = set(re.findall(r"`(test_\w+\.py)", page))
     assert len(named) > 4
     assert named - tests.keys() == set()
@@ -102,7 +109,7 @@ def test_the_tests_that_the_check_list_names_are_there() -> None:
 
 
 def test_the_recipe_for_github_keeps_no_keys_and_gives_strangers_no_role() -> None:
-    text = (ROOT / "docs/how-to/github-actions.md").read_text()
+    text = (ROOT / "docs/how-to/github-actions.md").read_text(encoding="utf-8")
     # YAML takes `on` for a boolean.
     campaign, fork, reap = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
     assert "aws-access-key-id" not in text

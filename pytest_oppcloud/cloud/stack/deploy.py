@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from oppcloud_worker import __version__
 
-from pytest_oppcloud.cloud.aws import Aws, AwsError, Stack, StackEvent
+from pytest_oppcloud.cloud.aws import Aws, AwsError, CredentialsError, Stack, StackEvent
 
 from . import credentials, names, plan, template
 from .options import DEFAULT_WORKER_TYPES
@@ -56,6 +56,22 @@ def observe(aws: Aws, wished: Options) -> Observed:
         machine_images={kind: aws.parameters.public(name) for kind, name in _MACHINE_IMAGES.items()},
         prices=present_prices(aws, types),
     )
+
+
+def suppose(aws: Aws, wished: Options) -> Observed:
+    """Return what is there; where nobody is logged in, suppose that it is nothing, at the prices of the table."""
+    try:
+        return observe(aws, wished)
+    except CredentialsError as error:
+        return Observed(
+            region=aws.region,
+            account="unknown",
+            stack=None,
+            secrets=frozenset(),
+            machine_images=dict.fromkeys(_MACHINE_IMAGES, "the newest of Amazon's for ECS"),
+            prices=Prices(region=aws.region),
+            unseen=error.message,
+        )
 
 
 def present_prices(aws: Aws, types: Iterable[str]) -> Prices:
@@ -146,14 +162,20 @@ class DisplayExecutor:
         self._say(f"would {step}")
 
 
-def run(aws: Aws, wished: Options, executor: Executor, approve: Callable[[Plan], bool]) -> Plan:
+def run(
+    aws: Aws,
+    wished: Options,
+    executor: Executor,
+    approve: Callable[[Plan], bool],
+    look: Callable[[Aws, Options], Observed] = observe,
+) -> Plan:
     """Plan and carry out until all is as wished; return the last plan.
 
     `approve` is shown each plan that does something; where it says no, nothing more is done. A second round comes
     after having waited for somebody else.
     """
     while True:
-        planned = plan.make(wished, observe(aws, wished))
+        planned = plan.make(wished, look(aws, wished))
         if not approve(planned):
             return planned
         for step in planned.steps:

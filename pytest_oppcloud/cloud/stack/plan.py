@@ -35,6 +35,8 @@ class Observed:
     #: The present image of the operating system, by architecture.
     machine_images: Mapping[str, str]
     prices: Prices
+    #: Why nobody could look, so that all of this is supposed; "" for what was seen.
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,8 @@ def make(wished: Options, observed: Observed) -> Plan:
     absent = credentials.missing(lambda secret: secret in observed.secrets and not wished.renew_secrets)
     secrets: tuple[Step, ...] = (WriteSecrets(secrets=absent),) if absent else ()
     notes = []
+    if observed.unseen:
+        notes.append(f"it is supposed that nothing is there yet; nobody could look ({observed.unseen})")
     if wished.renew_secrets and there:
         notes.append("the queue takes the new secrets when it is started the next time")
     if parameters["ClientCidr"]:

@@ -86,7 +86,7 @@ def run_campaign(plan: Plan, tell: Callable[[str], None]) -> Count:
         with new_cluster() as cluster:
             count = _run(plan, cluster, tell)
             cluster.end()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while (left := described(cluster.processes.running())) and time.monotonic() < deadline:
                 time.sleep(0.1)
             cluster.processes.kill()

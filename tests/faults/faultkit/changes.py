@@ -51,6 +51,26 @@ def _hurry(_: str) -> None:
     keys.SLOT_LEASE, keys.RENEW, keys.SESSION_LEASE = HURRIED  # type: ignore[attr-defined]  # a module
 
 
+def _retries(count: str) -> None:
+    """Have runs be tried again so often: chance hits one run out of few more often than one out of a thousand."""
+    for cause in importlib.import_module("oppcloud_worker.messages").Cause:
+        if cause.retries:
+            cause.retries = int(count)
+
+
+def _slow_start(seconds: str) -> None:
+    """Have slots pause whenever they have announced themselves, the first time included."""
+
+    def change(note: Callable[..., None]) -> Callable[..., None]:
+        def pausing(scratch: object) -> None:
+            note(scratch)
+            time.sleep(float(seconds))
+
+        return pausing
+
+    _replace("oppcloud_worker.health", "note", change)
+
+
 def _die_now() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit("unreachable")
@@ -175,6 +195,8 @@ def _without_digest(_: str) -> None:
 _CHANGES: dict[str, Callable[[str], None]] = {
     "clock": _clock,
     "hurry": _hurry,
+    "retries": _retries,
+    "slow-start": _slow_start,
     "die": _die,
     "without-fence": _without_fence,
     "without-first": _without_first,

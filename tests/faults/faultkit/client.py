@@ -131,7 +131,7 @@ class Client:
             self.process.kill()
         self.process.communicate()
 
-    def finish(self, seconds: float = 60) -> None:
+    def finish(self, seconds: float = 180) -> None:
         """Wait until it has judged all runs and cleaned up."""
         assert self.process is not None
         try:

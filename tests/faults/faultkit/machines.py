@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -21,6 +20,7 @@ import redis
 
 from pytest_oppcloud.cloud.embedded import find_server
 
+from .ports import free_port
 from .processes import Processes, eventually, is_running, send
 
 if TYPE_CHECKING:
@@ -43,13 +43,6 @@ def injected(*changes: str) -> dict[str, str]:
     """Return the variables that have `changes` made in a process (see `injected/sitecustomize.py`)."""
     path = os.pathsep.join([str(INJECTED), str(INJECTED.parent)])
     return {"PYTHONPATH": path, CHANGES: " ".join(changes)}
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -80,7 +73,7 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             env=self.processes.environment(),
         )
-        eventually(self._answers, 20, "Redis answers")
+        eventually(self._answers, 60, "Redis answers")
 
     def _answers(self) -> bool:
         try:

@@ -13,11 +13,15 @@ from oppcloud_worker.messages import Limits, RunRequest
 
 from pytest_oppcloud.content import Content
 
-#: Arguments: name, x, seconds, file of executions, "--result-dir=...".
+#: Arguments: name, x, seconds or the file to wait for, file of executions, "--result-dir=...".
 SCRIPT = """\
-name=$1 x=$2 seconds=$3 executions=$4 results=${5#--result-dir=}
+name=$1 x=$2 lasts=$3 executions=$4 results=${5#--result-dir=}
 echo "$name" >> "$executions"
-test "$seconds" = 0 || sleep "$seconds"
+case $lasts in
+0) ;;
+/*) while ! test -e "$lasts"; do sleep 0.1; done ;;
+*) sleep "$lasts" ;;
+esac
 echo 'OMNeT++ Discrete Event Simulation'
 cat > "$results/General-$x.sca" <<END
 version 3
@@ -59,6 +63,8 @@ class Tiny:
     x: int
     #: Seconds that it takes.
     seconds: float = 0.0
+    #: File that it waits for instead, so that it does not end before something else has happened.
+    gate: str = ""
     #: A shell command that is run in place of the model.
     instead: str = ""
 
@@ -83,7 +89,7 @@ class Tiny:
         return RunRequest(
             name=self.name,
             program=program,
-            arguments=(self.name, str(self.x), f"{self.seconds:g}", str(executions)),
+            arguments=(self.name, str(self.x), self.gate or f"{self.seconds:g}", str(executions)),
             directory="/",
             config="General",
             run_number=self.x,

@@ -55,7 +55,7 @@ class Processes:
                 found[process.pid] = process
         return list(found.values())
 
-    def none_left(self, seconds: float = 10.0) -> None:
+    def none_left(self, seconds: float = 60.0) -> None:
         """Fail if any still runs after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.running() and time.monotonic() < deadline:

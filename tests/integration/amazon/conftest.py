@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import psutil
 import pytest
 import redis
 import yaml
+from faultkit.ports import free_port
 
 from pytest_oppcloud.cloud.aws import Aws
 from pytest_oppcloud.cloud.stack import credentials, deploy, names, template
@@ -168,13 +169,6 @@ class Queue:
         return f"rediss://{user}:{given}@127.0.0.1:{self.port}/0?ssl_ca_certs={self.authority}"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _answers(url: str) -> bool:
     try:
         with redis.Redis.from_url(url) as connection:
@@ -214,7 +208,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
         command = [*described["EntryPoint"], *described["Command"]]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         made.processes.append(process)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not _answers(made.url()):
             assert process.poll() is None, (tmp_path / "queue.log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "queue.log").read_text()
@@ -255,6 +249,24 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plugin:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PLUGIN_LOG", str(folder / "log"))
     return Plugin(log=folder / "log")
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process has ended, or does so soon."""
+    deadline = time.monotonic() + 60
+    while _alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _alive(pid: int) -> bool:
+    try:
+        # A zombie is gone for all that matters: its new parent is not ours to wait for.
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture
@@ -341,7 +353,7 @@ def start_worker(queue: Queue, tmp_path: Path) -> Iterator[Callable[..., Worker]
     finally:
         for worker in started:
             worker.process.terminate()
-            worker.process.wait(30)
+            worker.process.wait(60)
 
 
 @pytest.fixture

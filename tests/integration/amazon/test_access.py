@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -24,10 +23,11 @@ from pytest_oppcloud.cloud.stack.clock import RealClock
 from pytest_oppcloud.cloud.stack.cluster import find
 from pytest_oppcloud.cloud.stack.tunnel import Tunnel
 
-from .conftest import REGION, allowed_to_clients
+from .conftest import REGION, allowed_to_clients, gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_oppcloud.cloud.stack.cluster import Cluster
 
@@ -54,25 +54,8 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def hello(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         return connection.recv(100)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc/self").exists() else True
-
-
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.usefixtures("echo")
@@ -103,7 +86,7 @@ class TestTunnel:
         assert len(plugin.starts()) == 1
         os.kill(plugin.starts()[0]["pid"], signal.SIGKILL)
         assert way._process is not None
-        way._process.wait(10)
+        way._process.wait(60)
         way.keep()
         assert way.port == port
         assert hello(port) == b"hello"

@@ -156,8 +156,11 @@ def test_a_steward_goes_on_after_an_error(aws: Aws, cluster: Cluster, now: Any) 
     aws.stacks.delete("oppcloud-default")
     steward = Steward(one, lambda: NOTHING, pace=0.01)
     steward.start()
+    deadline = time.monotonic() + 60
     while not steward.trouble:
         assert steward._thread.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     steward.stop()
     assert "no Auto Scaling group" in steward.trouble
 

@@ -55,6 +55,24 @@ def test_a_dry_run_prints_plan_and_template(aws: Aws, capsys: pytest.CaptureFixt
     assert aws.stacks.describe("oppcloud-default") is None
 
 
+def test_a_dry_run_needs_no_login(
+    aws: Aws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is a question of people who have no account yet."""
+    del aws
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert main(["up", "--dry-run", "--workers", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "account unknown" in said
+    assert "costs at rest" in said
+    assert "nobody could look (Unable to locate credentials" in said
+    assert template.text() in said
+    assert main(["up", "--yes"]) == 1
+    assert "Unable to locate credentials" in capsys.readouterr().err
+
+
 def test_nothing_is_done_where_nobody_agrees(
     aws: Aws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +99,7 @@ def test_status(
     assert main(["status"]) == 0
     said = capsys.readouterr().out
     assert "cluster   default in eu-central-1: CREATE_COMPLETE" in said
-    assert f"queue     {cluster.head}  t3.small on demand, running for 0 min" in said
+    assert re.search(rf"queue     {cluster.head}  t3\.small on demand, running for \d+ min", said)
     assert "workers   0 running (0 slots), 0 wanted, 4 at most" in said
     assert "leases    night until" in said
     assert re.search(r"costs     \$0\.\d+ per hour now; instances so far since .*: \$0\.\d+", said)

@@ -67,7 +67,7 @@ def test_leaves_and_is_stopped_when_all_is_done_and_judged_later(  # all of it t
     assert f"a campaign is running ({session} detached: 1 instance while there is work" in capsys.readouterr().err
 
     start_worker(cluster.bucket)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     # The signs of the workers are all that the timer knows of it.
     while reaper() == "in use":
         assert time.monotonic() < deadline, aws.storage.dates(cluster.bucket, names.SIGNS)
@@ -107,13 +107,13 @@ def test_what_is_left_is_simulated_when_somebody_comes_back(
         assert reaper() == "stopped"
     assert workers(aws, cluster) == []
     attached = start(project, "--oppcloud-attach", session)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not workers(aws, cluster):
         assert attached.poll() is None, attached.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.3)
     start_worker(cluster.bucket)
-    output, _ = attached.communicate(timeout=60)
+    output, _ = attached.communicate(timeout=120)
     assert attached.returncode == 0, output
     assert "0 of 3 runs had ended before" in output
     assert "3 passed" in output
@@ -132,3 +132,29 @@ def test_a_cancelled_session_keeps_no_instance(
     assert result.returncode == 4
     assert f"there is no session {session} at this queue" in result.stderr
     assert control.leases(aws, cluster) == ()
+
+
+def test_a_client_that_was_killed_is_followed_by_another(
+    aws: Aws, cluster: Cluster, start_worker: Callable[..., Any], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = start(project, "--oppcloud", "--oppcloud-max-cost", "5")
+    deadline = time.monotonic() + 60
+    while not workers(aws, cluster):
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    listed = said(capsys, "sessions", "--stack", "default")
+    while " 0/3 " not in listed:
+        assert time.monotonic() < deadline, listed
+        listed = said(capsys, "sessions", "--stack", "default")
+    first.kill()
+    first.communicate()
+    (session,) = re.findall(r"^(\w+) .* 0/3 ", listed, re.MULTILINE)
+    # What it rented stays rented for those who come back, until its lease ends.
+    assert len(workers(aws, cluster)) == 1
+    start_worker(cluster.bucket)
+    result = run(project, "--oppcloud-attach", session, "--oppcloud-max-cost", "5")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 passed" in result.stdout
+    assert control.leases(aws, cluster) == ()
+    assert workers(aws, cluster) == []

@@ -230,7 +230,7 @@ def test_a_worker_that_is_told_to_end_hands_its_build_back(
     requests = model.submit(client, 1)
     wait_for(lambda: model.builds == 1, 30, "the build begins")
     worker.terminate()
-    worker.wait(10)
+    worker.wait(60)
     assert not processes.running("compile.sh")
     workers.start()
     wait_for(lambda: model.builds == 2, 30, "the build begins again")
@@ -254,7 +254,7 @@ def test_a_session_that_ends_stops_its_build(
     wait_for(lambda: model.builds == 1, 30, "the build begins")
     client.dispatcher.finish()
 
-    wait_for(lambda: not processes.running("compile.sh"), 10, "the build ends")
+    wait_for(lambda: not processes.running("compile.sh"), 30, "the build ends")
     assert not list(server.connection.scan_iter(keys.builder("*")))
     assert not list(server.connection.scan_iter(keys.product("*")))
     model.marks.with_suffix(".wait").unlink()
@@ -298,9 +298,17 @@ def test_a_product_that_the_store_forgets_meanwhile_is_sent_again(
 ) -> None:
     workers.start()
     assert said(model.run(client)) == {"hello\n"}
-    copies = client.dispatcher._sender._shipping._copies
-    assert copies is not None
-    wait_for(lambda: len(list(Path(copies.name).iterdir())) == 1, 30, "a copy of the product is here")
+    shipping = client.dispatcher._sender._shipping
+    # It is fetched after the runs were sent, and the first one may be back before it is whole.
+    size = (model.folder / "source.sh").stat().st_size
+    wait_for(
+        lambda: (
+            shipping._copies is not None
+            and [path.stat().st_size for path in Path(shipping._copies.name).iterdir()] == [size]
+        ),
+        30,
+        "a copy of the product is here",
+    )
     for name in server.connection.scan_iter(keys.content() + "*"):
         server.connection.delete(name)
     for path in (tmp_path / "cache").glob("[0-9a-f]" * 64):

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from oppcloud_worker.ticket import Needs
 
 from pytest_oppcloud.cloud.campaign import Submission
 from pytest_oppcloud.cloud.dispatcher import Dispatcher
 from pytest_oppcloud.cloud.executor import QueueExecutor
+from pytest_oppcloud.cloud.fleet import Large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import RunRequest
 
     from .conftest import Client, Workers
+
+GIB = 2**30
 
 
 def test_before_anything_is_sent_it_is_what_is_expected(client: Client) -> None:
@@ -84,9 +88,17 @@ def test_the_owner_counts_what_other_processes_of_its_session_sent(
     executor = QueueExecutor(description="", open_queue=lambda: other, notify=client.notices.append)
     other.start()
     requests = [script("exit 0", name=f"run {number}") for number in range(2)]
-    executor.submit([Submission(request=request, content=None) for request in requests])
+    sizes = (0, 6 * GIB)
+    executor.submit(
+        [
+            Submission(request=request, content=None, needs=Needs(memory=size))
+            for request, size in zip(requests, sizes, strict=True)
+        ]
+    )
     wait_for(lambda: client.dispatcher.demand(0).runs == 2, 30, "the owner sees two runs")
-    assert client.dispatcher.demand(0).waiting == 2
+    demand = client.dispatcher.demand(0)
+    assert demand.waiting == 2
+    assert demand.large == (Large(memory=6 * GIB, runs=1),)
     other.finish()
 
 

@@ -32,7 +32,8 @@ def test_runs_go_to_the_queues_that_the_hook_names(
     project.record()
     monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
     (project.pytester.path / "conftest.py").write_text(example("pytest_oppcloud_queue"))
-    workers.start("--queue", "licensed")
+    # It is there before anybody waits for it, who would not wait for long.
+    workers.serve("--queue", "licensed")
     alone = project.run("--oppcloud", "--opp-config=[lf]*", "--oppcloud-wait=2")
 
     alone.assert_outcomes(passed=1, errors=1)

@@ -78,7 +78,8 @@ def test_ordinary(number):
     if number == 0:
         while not pathlib.Path("{mark}").exists():
             time.sleep(0.02)
-    time.sleep(0.1)
+    # Those that never run in a session that is not held up give one that is more time.
+    time.sleep(0.1 if number < 50 else 1)
 """
 
 
@@ -156,10 +157,10 @@ def test_nothing_is_left_of_a_private_queue(
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "s").stat().st_mode & 0o077 == 0
     pytest_process.send_signal(number)
-    output, _ = pytest_process.communicate(timeout=15)
+    output, _ = pytest_process.communicate(timeout=60)
 
     assert pytest_process.returncode == code, output.decode()
-    processes.none_left(5)
+    processes.none_left()
     assert list(temporary.glob("opp*")) == []
 
 
@@ -187,10 +188,11 @@ def test_ctrl_c_cancels_the_runs_of_a_shared_queue(
     pytest_process = project.start("--oppcloud", "--opp-config=Wait")
     wait_for((tmp_path / "never.started").exists, 30, "the simulation runs")
     pytest_process.send_signal(signal.SIGINT)
-    output, _ = pytest_process.communicate(timeout=15)
+    output, _ = pytest_process.communicate(timeout=60)
 
     assert pytest_process.returncode == pytest.ExitCode.INTERRUPTED, output.decode()
-    wait_for(lambda: not processes.running("tiny.py"), 5, "the simulation is stopped")
+    # A slot that nobody told to stop finds out by itself after nine seconds.
+    wait_for(lambda: not processes.running("tiny.py"), 8, "the simulation is stopped")
     assert runs.queued(server.connection, "oppcloud") == set()
     # The worker serves on, and only what runs need is still there.
     assert processes.running("oppcloud_worker")
@@ -201,12 +203,12 @@ def test_ctrl_c_cancels_the_runs_of_a_shared_queue(
 def test_a_killed_server_ends_the_session(pytest_process: Popen[bytes], processes: Processes) -> None:
     (pid,) = processes.running("unixsocket")
     os.kill(pid, signal.SIGKILL)
-    output, _ = pytest_process.communicate(timeout=30)
+    output, _ = pytest_process.communicate(timeout=60)
 
     assert pytest_process.returncode == pytest.ExitCode.TESTS_FAILED
     assert b"the queue was lost: the server ended" in output
     assert b"1 error" in output
-    processes.none_left(5)
+    processes.none_left()
 
 
 def test_a_killed_keeper_ends_the_session_and_leaves_nothing(
@@ -214,10 +216,10 @@ def test_a_killed_keeper_ends_the_session_and_leaves_nothing(
 ) -> None:
     (pid,) = processes.running("keeper.py")
     os.kill(pid, signal.SIGKILL)
-    output, _ = pytest_process.communicate(timeout=30)
+    output, _ = pytest_process.communicate(timeout=60)
 
     assert pytest_process.returncode == pytest.ExitCode.TESTS_FAILED, output.decode()
-    processes.none_left(5)
+    processes.none_left()
     assert list(temporary.glob("opp*")) == []
 
 
@@ -234,7 +236,7 @@ def test_a_killed_worker_slot_is_no_failure(
     (pid,) = processes.running("remote.slot")
     os.kill(pid, signal.SIGKILL)
     (tmp_path / "go").touch()
-    output, _ = pytest_process.communicate(timeout=30)
+    output, _ = pytest_process.communicate(timeout=60)
 
     assert pytest_process.returncode == 0, output.decode()
     assert b"1 attempt came to nothing and was repeated: 1 x worker lost" in output

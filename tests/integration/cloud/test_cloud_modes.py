@@ -135,10 +135,13 @@ def test_collecting_alone_starts_nothing(project: Project) -> None:
 
 
 def test_files_of_failed_runs_come_back(mixed: Project) -> None:
+    folder = mixed.pytester.path / ".oppcloud"
+    before = set(folder.iterdir())
     result = mixed.run("--oppcloud")
 
     result.stdout.fnmatch_lines(["files: *.oppcloud/*/omnetpp.ini/Different/#0"])
-    session = max((mixed.pytester.path / ".oppcloud").iterdir())
+    # Not the one with the last name: of two sessions of the same second, that may be the first one.
+    (session,) = set(folder.iterdir()) - before
     assert sorted(path.parts[-3] for path in session.rglob("stdout.txt")) == ["Crash", "Different"]
     (scalars,) = session.rglob("Different/#0/**/*.sca")
     assert "value 5" in scalars.read_text()

@@ -60,7 +60,7 @@ def serve(processes: object, wait_for: WaitFor) -> Iterator[Serve]:  # noqa: ARG
 
 
 def read(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310  # it is ours
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # it is ours
         return str(answer.read().decode())
 
 

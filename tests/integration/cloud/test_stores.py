@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -39,23 +38,21 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "of-no-wor
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server that speaks S3's protocol; return its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("s3") / "log"
+    # It takes a free port itself: what is free now may be somebody else's when it begins, who would then answer.
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", "0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output)
 
-    def answers() -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):  # our own
-            return True
-        return False
+    def address() -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        return found[0] if found else ""
 
     try:
-        eventually(answers, 60, "the S3 server answers")
-        yield address
+        eventually(address, 60, "the S3 server tells its address")
+        yield address()
     finally:
         process.kill()
         process.wait()
@@ -72,7 +69,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = boto3.client("s3")
     client.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": CREDENTIALS["AWS_REGION"]})
     yield client
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=10)  # noqa: S310  # a server of ours
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=60)  # noqa: S310  # a server of ours
     s3_store._client.cache_clear()
 
 
@@ -246,10 +243,13 @@ def test_content_and_files_go_through_s3_and_none_through_redis(
     monkeypatch.setenv("OPPCLOUD_REDIS_URL", server.url)
     monkeypatch.setenv("OPPCLOUD_KEY", KEY.to_text())
     server.connection.config_resetstat()
+    folder = project.pytester.path / ".oppcloud"
+    before = set(folder.iterdir())
 
     run = project.run("--oppcloud")
     run.assert_outcomes(passed=1, failed=1)
-    newest = max((project.pytester.path / ".oppcloud").glob("2*"))
+    # Not the one with the last name: of two sessions of the same second, that may be the first one.
+    (newest,) = set(folder.iterdir()) - before
     assert len(list(newest.rglob("stdout.txt"))) == 1
     assert not list(server.connection.scan_iter("oppcloud:content:*"))
     names = keys_in(in_s3)
@@ -311,7 +311,7 @@ def test_content_that_s3_lost_is_sent_again(
     client = make_client(store="s3://bucket/campaigns")
     request = script("cat data", directory=str(content.root))
     client.executor.submit([Submission(request=request, content=content)])
-    eventually(lambda: len(keys_in(in_s3)) == 2, 20, "the content is there")
+    eventually(lambda: len(keys_in(in_s3)) == 2, 60, "the content is there")
     for name in keys_in(in_s3):
         in_s3.delete_object(Bucket="bucket", Key=name)
     workers.start()

@@ -24,6 +24,8 @@ from pytest_oppcloud.content import Content
 from pytest_oppcloud.errors import MachineryError
 from pytest_oppcloud.queues.fetching import LEFT_OUT
 
+from .conftest import eventually
+
 if TYPE_CHECKING:
     from .conftest import Client, Server, Workers
 
@@ -112,8 +114,7 @@ def test_content_that_the_store_lost_is_sent_again(
     client: Client, workers: Workers, server: Server, content: Content
 ) -> None:
     client.executor.submit([Submission(request=request_for(content), content=content)])
-    while not server.connection.llen("rq:queue:oppcloud"):
-        pass
+    eventually(lambda: server.connection.llen("rq:queue:oppcloud"), 30, "the run is queued")
     for name in server.connection.scan_iter(keys.content() + "*"):
         server.connection.delete(name)
     workers.start()

@@ -364,7 +364,7 @@ class Contract:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert (self.folder / "seen.json").exists(), done.stdout
         verdicts: dict[str, list[str]] = {}

@@ -165,7 +165,8 @@ def test_among_the_plugins_that_many_have(contract: Contract, plain: Mode, modes
 
 def test_a_limit_of_pytest_timeout_is_one_of_the_simulation(contract: Contract, plain: Mode, modes: list[Mode]) -> None:
     contract.write("omnetpp.ini", (contract.folder / "omnetpp.ini").read_text().replace('"crash"', '"wait"'))
-    options = ("-k", "Crash or Good", "--timeout=2")
+    # No other run: it might take as long on a busy machine, in this mode or in that.
+    options = ("-k", "Crash", "--timeout=2")
     expected = contract.run(plain, *options, plugins=("timeout",))
 
     assert expected.verdicts["omnetpp.ini::Crash::#0"] == ["call failed"]

@@ -235,13 +235,13 @@ def test_ctrl_c_stops_the_simulation(folder: Folder) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (folder.path / "waiting").exists() or not (folder.path / "waiting").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     simulation = int((folder.path / "waiting").read_text())
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert not alive(simulation)
 

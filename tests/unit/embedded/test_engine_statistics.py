@@ -8,7 +8,7 @@ import math
 import pytest
 from engine import Histogram, SimulationError, StdDev, divide
 from engine.recording import Statistic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 numbers = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
@@ -101,6 +101,7 @@ def test_whole_numbers_get_whole_bins() -> None:
 
 
 @given(st.lists(numbers, max_size=300), st.integers(min_value=1, max_value=70))
+@settings(deadline=None)
 def test_every_observation_is_in_its_bin(values: list[float], bins: int) -> None:
     histogram = Histogram(bins=bins)
     for value in values:

@@ -18,6 +18,7 @@ jobs is kept in step by: it shows RQ's tools what waits.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, cast
 
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
 #: Sent with each move. Redis knows it again by its digest; to ask whether it does would be a round trip more, and a
 #: transaction has no second try.
 _SCRIPT = files(__package__).joinpath("queue.lua").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Unfinished:
+    """How many runs of a session need so much memory and have no outcome."""
+
+    #: Bytes for each, 0 for those that need none set aside.
+    memory: int
+    waiting: int
+    taken: int
 
 
 def _move(client: redis.Redis | Pipeline, move: str, queue: str, *values: str, kept: int = keys.SESSION_DATA) -> object:
@@ -112,6 +123,13 @@ def taken(connection: redis.Redis, queue: str) -> dict[str, str]:
     """Return the ids of the jobs that were taken and have not ended, and the slots that took them."""
     entries = connection.hgetall(keys.taken(queue))
     return {as_text(job_id): as_text(entry).partition(" ")[0] for job_id, entry in entries.items()}
+
+
+def unfinished(connection: redis.Redis, queue: str, session: str) -> list[Unfinished]:
+    """Return what `session` has waiting and under way, by the memory that it needs."""
+    rows = cast("list[bytes]", _move(connection, "unfinished", queue, session))
+    numbers = [[int(number) for number in as_text(row).split()] for row in rows]
+    return sorted(Unfinished(memory=memory, waiting=waiting, taken=taken) for memory, waiting, taken in numbers)
 
 
 def has_work(connection: redis.Redis, queue: str, session: str) -> bool:

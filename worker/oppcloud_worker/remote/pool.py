@@ -259,7 +259,10 @@ class Pool:
         if code == 0 and slot.ticket is None:
             return
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        _log.warning("slot %s was %s%s", slot.name, how, f", busy with {slot.ticket.job_id}" if slot.ticket else "")
+        # At the end, a slot that takes too long is killed, which is nobody's concern unless a run was in it.
+        level = logging.INFO if self._ending == "" and slot.ticket is None else logging.WARNING
+        busy = f", busy with {slot.ticket.job_id}" if slot.ticket else ""
+        _log.log(level, "slot %s was %s%s", slot.name, how, busy)
         if slot.ready:
             self._hand_back(slot, f"its worker slot {slot.name} was {how}")
 

@@ -284,4 +284,25 @@ function moves.jobs()
   return found
 end
 
+-- unfinished: per memory that runs of a session need, how many wait and how many are taken.
+function moves.unfinished()
+  local session, waits, taken, sizes, found = ARGV[4], {}, {}, {}, {}
+  for _, class in ipairs(redis.call('SMEMBERS', classes_of(session))) do
+    local memory = parts(class)
+    waits[memory] = (waits[memory] or 0) + redis.call('ZCARD', classes_of(session) .. ':' .. class)
+    sizes[memory] = true
+  end
+  for _, entry in ipairs(pairs_of(TAKEN)) do
+    local memory = tonumber(string.match(entry[2], '^%S+ (%d+)$'))
+    if memory and session_of(entry[1]) == session then
+      taken[memory] = (taken[memory] or 0) + 1
+      sizes[memory] = true
+    end
+  end
+  for memory in pairs(sizes) do
+    found[#found + 1] = string.format('%.0f %d %d', memory, waits[memory] or 0, taken[memory] or 0)
+  end
+  return found
+end
+
 return moves[move]()

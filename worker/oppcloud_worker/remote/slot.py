@@ -45,6 +45,7 @@ from oppcloud_worker.wire import decode
 
 from . import keys, pending, presence, rescue, runs
 from .connection import LOST, connect, reach, told
+from .pool import GRACE
 from .reporter import Reporter
 from .results import store_results
 from .rq_worker import RunWorker
@@ -72,6 +73,9 @@ _FIRST_CONTACT = 5.0
 #: How often the session's lease must be missing before the run is stopped. A client that slept, as laptops do,
 #: renews it as soon as it is awake.
 _UNWANTED = 3
+
+#: Seconds that a renewal under way may take when the slot ends; less than its worker waits for it.
+_LAST_RENEWAL = 1.0
 
 #: Seconds that a client may need to send content that a store has lost.
 _SENT_AGAIN = 3.0
@@ -208,6 +212,8 @@ class Slot(RunWorker):
 
     def bootstrap(self, *arguments: object, **options: object) -> None:
         """Announce the slot after RQ has announced its worker."""
+        # RQ does so only afterwards; a slot that is told to end in between would leave its announcements behind.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ's
         super().bootstrap(*arguments, **options)  # type: ignore[arg-type]  # passed through
         self._announce()
         self._renewer.start()
@@ -220,6 +226,9 @@ class Slot(RunWorker):
         """Take the announcements back, as far as Redis can be reached."""
         self._ended.set()
         self._reporter.stop()
+        if self._renewer.is_alive():
+            # What it is just sending would announce the slot once more.
+            self._renewer.join(_LAST_RENEWAL)
         with contextlib.suppress(redis.RedisError):
             pipeline = self.connection.pipeline()
             presence.withdraw(pipeline, self._queue_name, self.name)
@@ -356,6 +365,9 @@ def _watch_worker() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    # The worker would kill it now; what it waits for may be a Redis that is gone as well.
+    os._exit(1)
 
 
 def _teller() -> Callable[[dict[str, object]], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,15 @@ def test_ids_can_be_pasted_back(folder: Folder) -> None:
 
 def test_a_config_can_be_named(folder: Folder) -> None:
     assert folder.ids("omnetpp.ini::Study") == STUDY
+
+
+def test_a_forgotten_make_is_told(folder: Folder) -> None:
+    program = folder.build()
+    folder.write("Makefile", f"TARGET = {program.name}\n")
+    source = folder.write("Tiny.cc", "// changed\n")
+    os.utime(program, (0, 0))
+    result = folder.run("--co", "-q")
+    result.stdout.fnmatch_lines([f"{program.name} is older than {source.name}: *`make` builds it anew"])
 
 
 def test_any_ini_file_that_is_named(folder: Folder) -> None:

@@ -181,6 +181,8 @@ class ConfigCollector(pytest.Collector):
             raise pytest.skip.Exception(f"config {self.info.name} is abstract: a base for others")
         notes = self.config.stash[NOTES_KEY]
         runs = self._selected_runs(settings.runs.value)
+        if not self.all_runs:
+            raise pytest.skip.Exception(f"config {self.info.name} has no runs: see its `repeat` and `constraint`")
         if not runs:
             return
         left_out = self._why_no_test(runs[0])

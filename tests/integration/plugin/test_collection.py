@@ -67,6 +67,7 @@ def test_settings_of_other_tools_are_left_alone(folder: Folder) -> None:
     ("text", "reason"),
     [
         ("[Left]\nabstract = true\n", "config Left is abstract*"),
+        ("[Left]\nrepeat = 0\n", "config Left has no runs*"),
         ('[Left]\nscheduler-class = "omnetpp::cRealTimeScheduler"\n', "config Left is an emulation*"),
         ('[Left]\nnetwork = ""\n', "config Left has no network*"),
     ],

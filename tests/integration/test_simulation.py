@@ -137,6 +137,12 @@ def test_bad_ends(run: Run, config: str, cause: Cause, message: str) -> None:
     assert re.search(message, outcome.message, re.DOTALL), outcome.message
 
 
+def test_the_result_of_another_variable_without_a_name(run: Run) -> None:
+    outcome = run("none", itervars={"0": "7"})
+    assert outcome.cause is Cause.RESULT_DAMAGED
+    assert "iteration variables {} instead of {'0': '7'}" in outcome.message
+
+
 def test_exit_in_finish_without_banner_shows_in_the_result_file(run: Run) -> None:
     arguments = ("-s", "-u", "Cmdenv", "-c", "exit-0-in-finish", "-r", "0")
     outcome = run("exit-0-in-finish", arguments=arguments)

@@ -68,6 +68,12 @@ def test_a_run_that_completes(run: Run) -> None:
     assert all((Path(outcome.directory) / file.path).stat().st_size == file.size for file in outcome.files)
 
 
+def test_the_result_folder_in_a_parameter_is_the_same_in_all_runs(run: Run) -> None:
+    override = '--*.probe.fault="in ${resultdir}/a.txt"'
+    outcome = run("none", arguments=("-u", "Cmdenv", "-c", "none", "-r", "0", override))
+    assert [value.value for value in outcome.values if value.name == "fault"] == ['"in {results}/a.txt"']
+
+
 def test_a_fingerprint_that_fits(run: Run) -> None:
     outcome = run("none", fingerprint=FINGERPRINT)
     assert (outcome.cause, outcome.fingerprint_verdict) == (Cause.COMPLETED, "verified")

@@ -71,8 +71,8 @@ class RunConfiguration:
 
     @property
     def itervars(self) -> dict[str, str]:
-        """The iteration variables, without the repetition."""
-        return dict(self._run.itervars)
+        """The iteration variables that have a name, without the repetition: those of which results tell."""
+        return {name: value for name, value in self._run.itervars.items() if not name[0].isdecimal()}
 
     @property
     def entries(self) -> list[tuple[str, str]]:

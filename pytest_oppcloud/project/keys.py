@@ -33,6 +33,9 @@ _BYTES = MappingProxyType(
 #: What may stand in the words of `program`, to be replaced.
 PLACEHOLDERS = ("folder", "name", "python")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: More than the system can count, or wait for.
+_MOST_SECONDS = 1e9
+_MOST_BYTES = 2.0**62
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
 
 #: What every run gets from us, so that its results and its end are found.
@@ -159,23 +162,29 @@ def _programs(value: object) -> tuple[Alternative, ...]:
     return tuple(alternatives)
 
 
-def _measure(value: object, units: MappingProxyType[str, float] | MappingProxyType[str, int], example: str) -> float:
+def _measure(
+    value: object, units: MappingProxyType[str, float] | MappingProxyType[str, int], most: float, example: str
+) -> float:
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    if match is None or match[2] not in units:
+        amount = value
+    elif match is None or match[2] not in units:
         raise ValueError(f"a number was expected, or a string as {example}")
-    return float(match[1]) * units[match[2]]
+    else:
+        amount = float(match[1]) * units[match[2]]
+    if amount > most:
+        raise ValueError(f"at most {most:g} was expected")
+    return float(amount)
 
 
 def seconds(value: object) -> float:
     """Return a time in seconds: a number, or a string as "90s" or "1.5min"; raise `ValueError` for others."""
-    return _measure(value, _SECONDS, '"1.5min"')
+    return _measure(value, _SECONDS, _MOST_SECONDS, '"1.5min"')
 
 
 def size(value: object) -> int:
     """Return a size in bytes: a number, or a string as "2GiB"; raise `ValueError` for others."""
-    return int(_measure(value, _BYTES, '"2GiB"'))
+    return int(_measure(value, _BYTES, _MOST_BYTES, '"2GiB"'))
 
 
 def _whole_seconds(value: object) -> int:

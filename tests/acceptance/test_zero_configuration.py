@@ -60,7 +60,10 @@ def test_a_library_in_src_beside_simulations(clean: pytest.Pytester) -> None:
     make(clean.path / "src", "-s", "-o", "queues")
     (clean.path / "simulations").mkdir()
     ini = (MODEL / "omnetpp.ini").read_text()
-    (clean.path / "simulations" / "omnetpp.ini").write_text(f'{ini}output-scalar-file = "own.sca"\n')
-    result = clean.runpytest_subprocess("--opp-config=Overload", "--opp-update-baselines=new", "-q")
-    result.assert_outcomes(passed=6)
-    result.stdout.fnmatch_lines(["6 simulations by opp_run -l ../src/libqueues.* (release, built in ../src)"])
+    # Overload with results of its own name, and with a variable that has no name.
+    more = 'output-scalar-file = "own.sca"\n[Fast]\nextends = Overload\n**.serviceTime = exponential(${0.5, 0.6}s)\n'
+    (clean.path / "simulations" / "omnetpp.ini").write_text(ini + more)
+    chosen = "--opp-config=Overload", "--opp-config=Fast"
+    result = clean.runpytest_subprocess(*chosen, "--opp-update-baselines=new", "-q")
+    result.assert_outcomes(passed=18)
+    result.stdout.fnmatch_lines(["18 simulations by opp_run -l ../src/libqueues.* (release, built in ../src)"])

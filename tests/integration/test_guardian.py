@@ -120,6 +120,10 @@ def test_a_descendant_does_not_outlive_a_run_that_succeeds(own: Guardian) -> Non
     assert not is_alive(output.number("descendant"))
 
 
+def test_a_limit_of_a_month_is_more_milliseconds_than_the_system_counts(own: Guardian) -> None:
+    assert run(own, "sleep", "0.1", limits=Limits(timeout=30 * 86400)).exit_code == 0
+
+
 def test_a_descendant_does_not_outlive_a_timeout(own: Guardian) -> None:
     deaf = "import signal; signal.signal(15, 1); print('ready', flush=True); [signal.pause() for _ in iter(int, 1)]"
     end, output = run_too_long(own, *leave_behind(deaf))

@@ -68,6 +68,12 @@ def test_a_run_that_completes(run: Run) -> None:
     assert all((Path(outcome.directory) / file.path).stat().st_size == file.size for file in outcome.files)
 
 
+def test_the_result_folder_in_a_parameter_is_the_same_in_all_runs(run: Run) -> None:
+    override = '--*.probe.fault="in ${resultdir}/a.txt"'
+    outcome = run("none", arguments=("-u", "Cmdenv", "-c", "none", "-r", "0", override))
+    assert [value.value for value in outcome.values if value.name == "fault"] == ['"in {results}/a.txt"']
+
+
 def test_a_fingerprint_that_fits(run: Run) -> None:
     outcome = run("none", fingerprint=FINGERPRINT)
     assert (outcome.cause, outcome.fingerprint_verdict) == (Cause.COMPLETED, "verified")
@@ -135,6 +141,12 @@ def test_bad_ends(run: Run, config: str, cause: Cause, message: str) -> None:
     outcome = run(config)
     assert outcome.cause is cause, outcome.message
     assert re.search(message, outcome.message, re.DOTALL), outcome.message
+
+
+def test_the_result_of_another_variable_without_a_name(run: Run) -> None:
+    outcome = run("none", itervars={"0": "7"})
+    assert outcome.cause is Cause.RESULT_DAMAGED
+    assert "iteration variables {} instead of {'0': '7'}" in outcome.message
 
 
 def test_exit_in_finish_without_banner_shows_in_the_result_file(run: Run) -> None:

@@ -52,6 +52,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES = (2, 16, 17, 19, 21, 22, 38, 39, 40)
 #: Seconds between two looks at what a whole tree uses.
 _LOOK = 0.25
+#: Seconds that are waited for in one go: the system counts them as milliseconds in 32 bits.
+LONGEST_WAIT = 3600.0
 #: What a terminal, a shell or a service manager may send to us; only the pipe counts.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
@@ -326,6 +328,8 @@ class Supervisor:
                 job.signal_group(signal.SIGTERM)
                 job.signal_group(signal.SIGCONT)
             patience = None if deadline is None else max(0.0, deadline - now) * 1000 + 1
+            if patience is not None:
+                patience = min(patience, LONGEST_WAIT * 1000)
             if bounded:
                 patience = _LOOK * 1000 if patience is None else min(patience, _LOOK * 1000)
             if self._wait(patience) and not job.ended_by:

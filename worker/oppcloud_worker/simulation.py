@@ -123,7 +123,7 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
         stdout.close()
         stderr.close()
     return replace(
-        _judged(blank, judge(request, end, stdout, stderr, results)),
+        _judged(blank, judge(request, end, stdout, stderr, results), results),
         exit_code=end.exit_code,
         provenance=made_with | ({"omnetpp": stdout.version} if stdout.version else {}),
         wall_time=end.wall_time,
@@ -135,8 +135,11 @@ def execute(  # noqa: PLR0913  # one task, eight things to say about it
     )
 
 
-def _judged(blank: RunOutcome, judgement: Judgement) -> RunOutcome:
-    """Return `blank` with what the run's output and its result files say."""
+def _judged(blank: RunOutcome, judgement: Judgement, results: Path) -> RunOutcome:
+    """Return `blank` with what the run's output and its result files say; of the folder of these, only that it is it.
+
+    `**.log = "${resultdir}/log.txt"` has another value in each run, and means the same.
+    """
     end, verdict, record = judgement.end, judgement.verdict, judgement.record
     attributes = {} if record is None else record.attributes
     return replace(
@@ -147,7 +150,11 @@ def _judged(blank: RunOutcome, judgement: Judgement) -> RunOutcome:
         events=None if end is None else end.event,
         sim_time="" if end is None else end.time,
         fingerprint_verdict="" if verdict is None else "verified" if verdict.verified else "mismatch",
-        values=judgement.fingerprints + (() if record is None else record.values),
+        values=judgement.fingerprints
+        + tuple(
+            replace(value, value=value.value.replace(str(results), RESULTS)) if value.kind == "par" else value
+            for value in (() if record is None else record.values)
+        ),
         attributes={key: value for key, value in attributes.items() if key not in VOLATILE_ATTRIBUTES},
     )
 

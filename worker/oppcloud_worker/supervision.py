@@ -241,7 +241,7 @@ class Guardian:
                 patience = None if deadline is None else deadline - time.monotonic()
                 if patience is not None and patience <= 0:
                     raise GuardianLostError("the guardian of the simulations does not answer")
-                for key, _ in selector.select(patience):
+                for key, _ in selector.select(patience and min(patience, far_side.LONGEST_WAIT)):
                     if key.fileobj is self._socket:
                         answer += self._receive()
                     elif key.fileobj is stop:

@@ -30,7 +30,9 @@ def words_of(item: SimulationItem) -> tuple[str, ...]:
     """
     answers = _asked(item, "pytest_oppcloud_arguments", lambda: item.ihook.pytest_oppcloud_arguments(item=item))
     try:
-        return tuple(word for answer in reversed(answers) for word in arguments(list(answer)))
+        # A text is no list of its letters.
+        lists = (answer if isinstance(answer, str) else list(answer) for answer in reversed(answers))
+        return tuple(word for words in lists for word in arguments(words))
     except (TypeError, ValueError) as error:
         raise SettingsError(f"pytest_oppcloud_arguments: {error}, found {answers!r:.200}") from error
 

@@ -7,6 +7,7 @@ may hold ten thousand items and run ten.
 from __future__ import annotations
 
 import fnmatch
+import os
 import shlex
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +22,7 @@ from .errors import LocatedError, SettingsError
 from .inifile import read_ini
 from .items import NO_LIMIT, SimulationItem, run_key, shown
 from .naming import escaped, run_name
-from .project import Program, ProgramWish, Project, find_program, find_project_file, top_folder
+from .project import Program, ProgramWish, Project, find_program, find_project_file, newer_source, top_folder
 from .runs import expand
 from .session import INI_FILES_KEY, NOTES_KEY, PROJECTS_KEY
 from .settings import SETTINGS_KEY, Settings
@@ -180,6 +181,8 @@ class ConfigCollector(pytest.Collector):
             raise pytest.skip.Exception(f"config {self.info.name} is abstract: a base for others")
         notes = self.config.stash[NOTES_KEY]
         runs = self._selected_runs(settings.runs.value)
+        if not self.all_runs:
+            raise pytest.skip.Exception(f"config {self.info.name} has no runs: see its `repeat` and `constraint`")
         if not runs:
             return
         left_out = self._why_no_test(runs[0])
@@ -335,3 +338,12 @@ class ConfigCollector(pytest.Collector):
             return f"without a program: {error.message}"
         mode = f"{program.mode}, " if program.mode else ""
         return f"by {shlex.join(program.words)} ({mode}{program.reason})"
+
+    @property
+    def outdated(self) -> str:
+        """What to do about a program that is older than its sources; "" if it is not, or there is none."""
+        found = None if isinstance(self._found, LocatedError) else newer_source(self._found)
+        if found is None:
+            return ""
+        file, source = (os.path.relpath(path, self.config.invocation_params.dir) for path in found)
+        return f"{file} is older than {source}: what is tested is not what stands there, until `make` builds it anew"

@@ -20,7 +20,7 @@ from oppcloud_worker.simulation import PYTHON
 from .project import is_binary, own_libraries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .project import Program, Project
 
@@ -159,18 +159,28 @@ class _Listing:
 
 def _listing(top: Path, project: Project, home: Path) -> _Listing:
     if project.files_include:
-        paths: Iterable[Path] = (path for path in _walk(top, ()) if _matches(path, home, project.files_include))
+        found = _behind_links(_walk(top, ()), lambda folder: _walk(folder, ()))
+        paths: Iterable[Path] = (path for path in found if _matches(path, home, project.files_include))
         return _Listing(paths=_without_excluded(paths, project, home), tracked=False)
-    tracked = _ask_git(top, "--cached", "--recurse-submodules")
+    tracked = _tracked(top)
     if not tracked:
-        return _Listing(paths=_without_excluded(_walk(top, _LEFT_AT_HOME), project, home), tracked=False)
+        found = _behind_links(_walk(top, _LEFT_AT_HOME), lambda folder: _walk(folder, _LEFT_AT_HOME))
+        return _Listing(paths=_without_excluded(found, project, home), tracked=False)
     others = (
         path
         for path in _ask_git(top, "--others", "--exclude-standard")
         if _matches_any(path.name, _WRITTEN) and not _matches_any(path.name, _GENERATED)
     )
     return _Listing(
-        paths=_without_excluded((path for path in tracked if "baselines" not in path.parts), project, home),
+        paths=_without_excluded(
+            (
+                path
+                for path in _behind_links(tracked, lambda folder: _tracked(folder) or _walk(folder, _LEFT_AT_HOME))
+                if "baselines" not in path.parts
+            ),
+            project,
+            home,
+        ),
         tracked=True,
         others=_without_excluded(others, project, home),
     )
@@ -188,6 +198,28 @@ def _matches(path: Path, home: Path, patterns: tuple[str, ...]) -> bool:
 
 def _matches_any(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _behind_links(
+    paths: Iterable[Path], files_in: Callable[[Path], Iterable[Path]], above: tuple[Path, ...] = ()
+) -> Iterator[Path]:
+    """Give `paths`, and in place of links to folders what `files_in` finds there, under the link's name.
+
+    A link to a folder around it, or around one of `above`, leads to nothing new.
+    """
+    for path in paths:
+        if not (path.is_symlink() and path.is_dir()):
+            yield path
+            continue
+        target = path.resolve()
+        around = {folder for inner in (path.parent.resolve(), *above) for folder in (inner, *inner.parents)}
+        if target not in around:
+            yield from _behind_links(files_in(path), files_in, (*above, target))
+
+
+def _tracked(top: Path) -> list[Path]:
+    """Return the files below `top` that git tracks, links to folders among them."""
+    return _ask_git(top, "--cached", "--recurse-submodules")
 
 
 def _ask_git(top: Path, *options: str) -> list[Path]:
@@ -212,3 +244,4 @@ def _walk(top: Path, left_out: tuple[str, ...]) -> Iterator[Path]:
     for folder, folders, files in os.walk(top):
         folders[:] = sorted(name for name in folders if wanted(name) and name != ".git")
         yield from (Path(folder) / name for name in files if wanted(name))
+        yield from (path for name in folders if (path := Path(folder) / name).is_symlink())

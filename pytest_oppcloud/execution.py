@@ -9,7 +9,7 @@ import errno
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pytest
 from oppcloud_worker import simulation
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oppcloud_worker.messages import RunRequest
 
 
+@runtime_checkable
 class Executor(Protocol):
     """What an item needs of whoever runs simulations."""
 
@@ -105,10 +106,19 @@ _EXECUTOR_KEY = pytest.StashKey[Executor]()
 
 
 def executor_of(config: pytest.Config) -> Executor:
-    """Return who runs the simulations of this session; asked for when the first one is needed, closed at the end."""
+    """Return who runs the simulations of this session; asked for when the first one is needed, closed at the end.
+
+    Raise `pytest.UsageError` where a hook answers with what is none.
+    """
     executor = config.stash.get(_EXECUTOR_KEY, None)
     if executor is None:
-        executor = cast("Executor", config.hook.pytest_oppcloud_make_executor(config=config))
+        answer: object = config.hook.pytest_oppcloud_make_executor(config=config)
+        if not isinstance(answer, Executor):
+            raise pytest.UsageError(
+                "pytest_oppcloud_make_executor: an object with the attributes and methods of "
+                f"pytest_oppcloud.execution.Executor was expected, found {answer!r:.80}"
+            )
+        executor = answer
         config.stash[_EXECUTOR_KEY] = executor
         config.add_cleanup(executor.close)
     return executor

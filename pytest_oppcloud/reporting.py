@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from .collection import ConfigCollector
     from .items import SimulationItem
     from .recording import BaselineRecorder
     from .session import Notes
@@ -33,11 +34,15 @@ def properties(report: pytest.TestReport) -> dict[str, str]:
 
 
 def program_lines(items: Iterable[SimulationItem]) -> list[str]:
-    """Return which programs simulate the items, and why these: one line per program."""
+    """Return which programs simulate the items, and why these: one line per program; then which ones are outdated."""
     counts: Counter[str] = Counter()
+    # One config of each program: to look at its sources takes time.
+    programs: dict[tuple[Path, str], ConfigCollector] = {}
     for config, count in Counter(item.parent for item in items).items():
         counts[config.program_line] += count
-    return [f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()]
+        programs.setdefault((config.parent.path, config.program_line), config)
+    outdated = dict.fromkeys(config.outdated for config in programs.values() if config.outdated)
+    return [*(f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()), *outdated]
 
 
 def pass_word(report: pytest.TestReport) -> str:

@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from pytest_oppcloud.cloud.aws import AwsError
 from pytest_oppcloud.cloud.stack import names, status
 
 from . import amazon
@@ -47,9 +48,17 @@ def _logs(options: argparse.Namespace) -> int:
         group += "/reaper"
     since, seen = clock.now() - options.since, frozenset[str]()
     while True:
-        found = aws.logs.lines(group, since=since, prefix=prefix, containing=options.grep)
-        # Amazon sorts them by stream where it likes to.
-        lines = sorted(found, key=lambda line: line.time)
+        try:
+            # Amazon sorts them by stream where it likes to.
+            found = aws.logs.lines(group, since=since, prefix=prefix, containing=options.grep)
+            lines = sorted(found, key=lambda line: line.time)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            raise AwsError(
+                f"no cluster {options.name!r} has written logs in {aws.region}",
+                advice="`oppcloud ps` lists those there are.",
+            ) from error
         for line in lines:
             if line.id not in seen:
                 amazon.say(_text(line))

@@ -200,8 +200,8 @@ class Dispatcher(threading.Thread):
                 away_since = self._report_away(away_since, error)
                 why = self.address.trouble()
                 if why or now - away_since > self.address.patience:
-                    since = f"no connection to {redacted(self.address.url)} for {now - away_since:.0f} s"
-                    why = why or f"{since}: {error}{self.address.advice}"
+                    since = f"{redacted(self.address.url)} could not be used for {now - away_since:.0f} s"
+                    why = why or f"{since}: {told(error)}{self.address.advice}"
                     self._lose_all(f"the queue was lost: {why}")
                     return
                 time.sleep(_BLOCK)
@@ -210,13 +210,13 @@ class Dispatcher(threading.Thread):
                 self._campaign.lose_all(Cause.STOPPED, str(error))
                 return
             except redis.RedisError as error:
-                # It answers, but will not do as asked: no memory, no permission, not a Redis.
-                self._lose_all(f"the queue at {redacted(self.address.url)} refuses: {error}{self.address.advice}")
+                # It answers, but will never do as asked: no permission, not a Redis.
+                self._lose_all(f"the queue at {redacted(self.address.url)} refuses: {told(error)}{self.address.advice}")
                 return
 
     def _report_away(self, since: float | None, error: Exception) -> float:
         if since is None:
-            self._campaign.notify(f"oppcloud: connection to the queue lost, reconnecting ({error})")
+            self._campaign.notify(f"oppcloud: connection to the queue lost, reconnecting ({told(error)})")
             return time.monotonic()
         return since
 

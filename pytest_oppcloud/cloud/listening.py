@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oppcloud_worker.messages import Cause
@@ -10,10 +11,12 @@ from oppcloud_worker.remote import events, runs
 from oppcloud_worker.remote.results import EMPTY
 
 from .campaign import Start
+from .holding import SessionTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from oppcloud_worker.messages import RunOutcome
     from oppcloud_worker.remote.events import Event
     from oppcloud_worker.ticket import Ticket
 
@@ -131,7 +134,17 @@ class Listener:
             digests = [file.digest for file in outcome.files if file.digest not in {"", EMPTY}]
             if digests:
                 self.result_files[run] = digests
-            campaign.arrive(run, outcome)
+            campaign.arrive(run, self._explained(outcome))
+
+    def _explained(self, outcome: RunOutcome) -> RunOutcome:
+        """Return the outcome, one of a run that was stopped with who did so: the worker does not know."""
+        hold = self._campaign.hold
+        if outcome.cause is Cause.STOPPED and hold is not None:
+            try:
+                hold.renew()
+            except SessionTakenError as error:
+                return replace(outcome, message=f"{outcome.message}: {error}")
+        return outcome
 
 
 def _reason(event: Event) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import redis
+from oppcloud_worker.checking import printable
 from oppcloud_worker.manifest import check_path
 from oppcloud_worker.remote.results import EMPTY
 from oppcloud_worker.store import ContentError, VerifyingSink
@@ -42,8 +43,17 @@ def fetch(files: Iterable[ResultFile], store: Store, place: Callable[[str], Path
         try:
             _write(file, store, place(check_path(file.path)))
         except (ContentError, OSError, redis.RedisError) as error:
-            raise MachineryError(f"{file.path} of the run was lost on its way back: {error}") from error
+            raise MachineryError(f"{_shown(file)} of the run was lost on its way back: {error}") from error
     return left_out
+
+
+def _shown(file: ResultFile) -> str:
+    """Return the path of a file on one line, without what no text can hold or what moves a terminal.
+
+    The simulation chose the name, and a file's name may be any bytes.
+    """
+    text = file.path.encode("utf-8", "backslashreplace").decode()
+    return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
 def _write(file: ResultFile, store: Store, path: Path) -> None:
@@ -60,7 +70,7 @@ def _write(file: ResultFile, store: Store, path: Path) -> None:
 
 def note_left_out(left_out: Iterable[ResultFile], folder: Path) -> None:
     """Say in `folder` which files of a run are not there."""
-    lines = [f"  {file.path} ({file.size} bytes)\n" for file in left_out]
+    lines = [f"  {_shown(file)} ({file.size} bytes)\n" for file in left_out]
     if lines:
         folder.mkdir(parents=True, exist_ok=True)
         text = (
@@ -72,7 +82,7 @@ def note_left_out(left_out: Iterable[ResultFile], folder: Path) -> None:
 
 def too_large(left_out: Iterable[ResultFile]) -> str:
     """Return what people are told of files that they want and that did not travel."""
-    names = ", ".join(f"{file.path} ({file.size} bytes)" for file in left_out)
+    names = ", ".join(f"{_shown(file)} ({file.size} bytes)" for file in left_out)
     return f"too large to travel through Redis: {names}; use a store in S3 (OPPCLOUD_STORE=s3://BUCKET/PREFIX)"
 
 

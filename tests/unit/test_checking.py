@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from oppcloud_worker.checking import MAX_FILES, checked, printable
 from oppcloud_worker.messages import Cause, RecordedValue, ResultFile, RunOutcome
 from oppcloud_worker.wire import MessageError
+
+from pytest_oppcloud.queues.fetching import LEFT_OUT, note_left_out, too_large
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIGEST = "a" * 64
 GOOD = RunOutcome(
@@ -32,6 +37,7 @@ def test_what_a_worker_sends_is_taken() -> None:
     "changes",
     [
         *(with_file(path=path) for path in ("/etc/passwd", "../x", "a/../../x", "a//b", "./a", "", "a\0b", "a/")),
+        with_file(path="\ud800"),
         *(with_file(size=size) for size in (-1, 2**60)),
         *(with_file(digest=digest) for digest in ("x", "A" * 64, DIGEST + "\n", "../" + DIGEST[3:])),
         {"files": GOOD.files * 2},
@@ -57,3 +63,12 @@ def test_texts_do_nothing_to_a_terminal() -> None:
     for text in (outcome.message, outcome.host, outcome.end_line, outcome.sim_time):
         assert text == "\\x1b]0;title\\x07\\x1b[2Jall is well\\x0d\\x9b1m\ttab\nline"
     assert printable("Grüße\n") == "Grüße\n"
+
+
+def test_files_with_odd_names_that_do_not_travel_can_be_told(tmp_path: Path) -> None:
+    file = ResultFile(path="results/\x1b[31m\udcff\n.vec", size=7)
+    note_left_out([file], tmp_path)
+
+    shown = r"results/\x1b[31m\udcff\n.vec (7 bytes)"
+    assert (tmp_path / LEFT_OUT).read_text(encoding="utf-8").endswith(f"\n  {shown}\n")
+    assert shown in too_large([file])

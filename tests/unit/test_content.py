@@ -57,6 +57,28 @@ def test_with_git_what_it_tracks_and_the_program(tmp_path: Path) -> None:
     assert names(content) == ["a.ned", "omnetpp.ini", "out/gcc-release/p"]
 
 
+@pytest.mark.parametrize(
+    "tracked", [False, pytest.param(True, marks=pytest.mark.skipif(not shutil.which("git"), reason="needs git"))]
+)
+@pytest.mark.parametrize("include", ["", '[files]\ninclude = ["*.ned", "*.ini"]\n'])
+def test_what_lies_behind_links_to_folders(tmp_path: Path, *, tracked: bool, include: str) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    touched(home, "omnetpp.ini", "p")
+    touched(other, "a.ned", "sub/b.ned")
+    (home / "link").symlink_to("../other")
+    # These lead to nothing new.
+    (home / "self").symlink_to(".")
+    (other / "back").symlink_to("../home/link")
+    (other / "up").symlink_to("..")
+    (home / "gone").symlink_to("nowhere")
+    said = project(home, include)
+    if tracked:
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)  # noqa: S607  # whichever git there is
+        subprocess.run(["git", "-C", str(tmp_path), "add", "--all"], check=True)  # noqa: S607  # as above
+    found = names(content_of(said, program(home / "p"), home))
+    assert [name for name in found if name != "oppcloud.toml"] == ["link/a.ned", "link/sub/b.ned", "omnetpp.ini", "p"]
+
+
 def test_what_the_settings_say(tmp_path: Path) -> None:
     home, lib = tmp_path / "home", tmp_path / "lib"
     touched(home, "a.ned", "b.ini", "c.txt", "data/d.xml", "data/e.tmp", "p")

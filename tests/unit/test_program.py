@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_oppcloud.project import (
     Project,
     RunSettings,
     find_program,
+    newer_source,
     read_project,
     top_folder,
 )
@@ -302,3 +304,25 @@ def test_without_a_name_the_makefile_promises_or_the_folder(tmp_path: Path) -> N
 def test_without_a_build_command_nothing_is_promised(tmp_path: Path) -> None:
     with pytest.raises(ProgramMissingError):
         promised(tmp_path, 'program = "./sim"\n')
+
+
+def test_a_program_that_is_older_than_its_sources(tmp_path: Path) -> None:
+    makefile(tmp_path, name="sim")
+    program = executable(tmp_path / "out" / "gcc-release" / "sim")
+    (tmp_path / "omnetpp.ini").touch()
+    source, header, foreign = tmp_path / "Host.cc", tmp_path / "src" / "Host.h", tmp_path / "tools" / "tool.cc"
+    for path in (source, header, foreign):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    makefile(foreign.parent, name="tool")
+    changed = program.stat().st_mtime
+    for path in (source, header):
+        os.utime(path, (changed, changed))
+    for path in (tmp_path / "omnetpp.ini", foreign):
+        os.utime(path, (changed, changed + 100))
+    assert newer_source(built(tmp_path)) is None
+
+    os.utime(header, (changed, changed + 60))
+    assert newer_source(built(tmp_path)) == (program, header)
+    os.utime(program, (changed, changed + 90))
+    assert newer_source(built(tmp_path)) is None

@@ -101,14 +101,12 @@ def _entry(item: object) -> Entry:
 def check_path(path: str) -> str:
     """Return `path`; raise `ContentError` unless it is relative, in its shortest form and stays inside its root."""
     parts = PurePosixPath(path).parts
-    if (
-        not path
-        or path.startswith("/")
-        or ".." in parts
-        or "/".join(parts) != path
-        or "\0" in path
-        or len(os.fsencode(path)) > 4000
-    ):
+    try:
+        length = len(os.fsencode(path))
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, or a character that this system's names cannot have.
+        raise ContentError(f"manifest: the path {path!r:.200} is no name of a file here") from None
+    if not path or path.startswith("/") or ".." in parts or "/".join(parts) != path or "\0" in path or length > 4000:
         raise ContentError(f"manifest: the path {path!r:.200} is not relative and plain")
     return path
 

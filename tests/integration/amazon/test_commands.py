@@ -135,6 +135,12 @@ def test_scale_leaves_campaigns_alone(aws: Aws, cluster: Cluster, capsys: pytest
     assert "2 worker instances; a campaign is running" in capsys.readouterr().out
 
 
+def test_logs_of_what_is_not_there(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    del aws
+    assert main(["logs", "--name", "other"]) == 1
+    assert "no cluster 'other' has written logs in eu-central-1" in capsys.readouterr().err
+
+
 def test_logs(cluster: Cluster, amazon: str, capsys: pytest.CaptureFixture[str]) -> None:
     del cluster
     client = boto3.client("logs", endpoint_url=amazon)

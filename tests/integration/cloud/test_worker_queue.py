@@ -10,12 +10,14 @@ import json
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from oppcloud_worker.messages import PROTOCOL, Cause, RecordedValue, RunOutcome, RunRequest
+from oppcloud_worker.messages import PROTOCOL, Cause, Limits, RecordedValue, RunOutcome, RunRequest
 from oppcloud_worker.remote import keys, runs
+from oppcloud_worker.remote.pool import Pool, PoolSettings
 from oppcloud_worker.signing import sign_ticket
 from oppcloud_worker.ticket import Ticket
 from rq import Callback
@@ -227,6 +229,47 @@ def test_a_slot_that_fails_at_its_start_is_started_again_with_pauses(
     times = list(map(float, starts.read_text().split()))
     # In place of one that had worked there is another at once, then after 0.5, 1 and 2 seconds.
     assert times[3] - times[0] >= 3.5
+
+
+def test_a_worker_is_as_patient_after_hours_as_at_its_start(tmp_path: Path) -> None:
+    settings = PoolSettings(
+        url="unix:///none", key=None, queue="q", slots=1, cache=str(tmp_path), cache_limit=1, bounds=Limits(), memory=1
+    )
+    hours_ago = time.monotonic() - 10_000
+    pool = Pool(settings=settings, _last_ready=hours_ago)
+    pool._start(str(tmp_path))
+    (slot,) = pool._slots
+    slot.ready = True
+    slot.process.terminate()
+    pool._read(slot)
+
+    # It counts from now for how long there is no slot that works.
+    assert pool._last_ready > hours_ago + 9_000
+
+
+def test_a_redis_that_is_full_for_a_while_loses_no_run(
+    client: Client, workers: Workers, server: Server, script: Script, wait_for: WaitFor
+) -> None:
+    wait_for(lambda: server.connection.exists(keys.lease(client.session)), 30, "the session's lease")
+    server.connection.config_set("maxmemory", "1")
+    request = script("echo survived")
+    client.submit(request)
+    wait_for(lambda: "errorstat_OOM" in server.connection.info("errorstats"), 60, "something is refused")
+    server.connection.config_set("maxmemory", "0")
+    workers.start()
+
+    assert client.executor.result(request).stdout == "survived\n"
+    assert "maxmemory" in client.notices[0]
+
+
+def test_a_worker_at_a_redis_that_takes_nothing_says_so(workers: Workers, server: Server) -> None:
+    server.connection.config_set("maxmemory", "1")
+    worker = workers.start()
+    _, said = worker.communicate(timeout=120)
+
+    assert worker.returncode == 1
+    assert b"cannot be used: command not allowed when used memory > 'maxmemory'" in said
+    assert b"Traceback" not in said
 
 
 @pytest.mark.slow

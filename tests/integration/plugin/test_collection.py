@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,15 @@ def test_a_config_can_be_named(folder: Folder) -> None:
     assert folder.ids("omnetpp.ini::Study") == STUDY
 
 
+def test_a_forgotten_make_is_told(folder: Folder) -> None:
+    program = folder.build()
+    folder.write("Makefile", f"TARGET = {program.name}\n")
+    source = folder.write("Tiny.cc", "// changed\n")
+    os.utime(program, (0, 0))
+    result = folder.run("--co", "-q")
+    result.stdout.fnmatch_lines([f"{program.name} is older than {source.name}: *`make` builds it anew"])
+
+
 def test_any_ini_file_that_is_named(folder: Folder) -> None:
     folder.write("sub/other.ini", "[General]\nnetwork = Tiny\nsim-time-limit = 1s\n")
     assert folder.ids("sub") == []
@@ -57,6 +67,7 @@ def test_settings_of_other_tools_are_left_alone(folder: Folder) -> None:
     ("text", "reason"),
     [
         ("[Left]\nabstract = true\n", "config Left is abstract*"),
+        ("[Left]\nrepeat = 0\n", "config Left has no runs*"),
         ('[Left]\nscheduler-class = "omnetpp::cRealTimeScheduler"\n', "config Left is an emulation*"),
         ('[Left]\nnetwork = ""\n', "config Left has no network*"),
     ],

@@ -30,6 +30,13 @@ def test_the_documented_executor_runs_the_simulations(folder: Folder) -> None:
     assert (folder.path / "runs.txt").read_text() == "omnetpp.ini::General::#0\n"
 
 
+def test_what_is_no_executor_is_a_wrong_option(folder: Folder) -> None:
+    folder.write("conftest.py", "def pytest_oppcloud_make_executor(config):\n    return 5\n")
+    result = folder.run(STUDY)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: pytest_oppcloud_make_executor: an object *, found 5"])
+
+
 def test_words_on_the_command_line_stand_in_the_baseline_and_in_the_reproduction(folder: Folder) -> None:
     folder.write("conftest.py", example("pytest_oppcloud_arguments"))
     folder.record()
@@ -65,6 +72,7 @@ def test_words_on_the_command_line_stand_in_the_baseline_and_in_the_reproduction
         ),
         ("return ['--repeat=1']", "omnetpp.ini: with *, config Study has no such run any more"),
         ("return 3", "*pytest_oppcloud_arguments: *"),
+        ("return '--warmup-period=2s'", "*pytest_oppcloud_arguments: a list of strings was expected, *"),
     ],
 )
 def test_words_that_cannot_be_are_an_error_of_the_run(folder: Folder, body: str, said: str) -> None:

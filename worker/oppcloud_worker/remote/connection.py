@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import time
 
 import redis
@@ -13,7 +14,14 @@ from oppcloud_worker.address import AddressError, parse
 from oppcloud_worker.settings import URL_VARIABLE
 
 #: Errors after which the same command may succeed a moment later.
-LOST = (redis.ConnectionError, redis.TimeoutError)
+_CUT = (redis.ConnectionError, redis.TimeoutError)
+#: The same from a server that answers, and takes nothing for the time being: it is full, or another one takes over.
+_REFUSED = (redis.OutOfMemoryError, redis.ReadOnlyError, redis.exceptions.ClusterDownError)
+#: Errors that are bridged by those who have the time.
+LOST = (*_CUT, *_REFUSED)
+
+#: What redis-py says before the error of a command that it sent together with others.
+_BEFORE = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 
 #: Seconds between two tries, growing from the first to the second figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
@@ -52,7 +60,7 @@ def _client(url: str, retries: int, name: str | None, options: dict[str, object]
         socket_connect_timeout=_CONNECT_TIMEOUT,
         socket_timeout=_ANSWER_TIMEOUT,
         retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE, base=_FIRST_PAUSE), retries),
-        retry_on_error=[*LOST, redis.BusyLoadingError],
+        retry_on_error=[*_CUT, redis.BusyLoadingError],
         health_check_interval=30,
         client_name=name,
         **options,
@@ -82,7 +90,7 @@ def reach(url: str, seconds: float) -> None:
 
 def told(error: Exception) -> str:
     """Return an error of Redis for people: one that wants to know who we are says it in the words of its protocol."""
-    text = str(error)
+    text = _BEFORE.sub("", str(error))
     if isinstance(error, redis.AuthenticationError) or "NOAUTH" in text or "authenticated" in text:
         return f"it wants a user and a password, or others than {URL_VARIABLE} holds ({text})"
     return text

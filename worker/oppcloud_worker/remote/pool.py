@@ -93,7 +93,7 @@ class Pool:
     _slots: list[_Slot] = field(default_factory=list)
     _started: int = 0
     _failures: int = 0
-    #: When a slot last got to work (monotonic): a queue that could be reached once may come back.
+    #: When a slot was last at work (monotonic): a queue that could be reached once may come back.
     _last_ready: float = -math.inf
     #: Why the pool ends: None as long as it does not, "" for no reason to complain.
     _ending: str | None = None
@@ -254,7 +254,9 @@ class Pool:
         self._slots.remove(slot)
         code = slot.process.wait()
         _close(slot)
-        if not slot.ready:
+        if slot.ready:
+            self._last_ready = time.monotonic()
+        else:
             self._failures += 1
         if code == 0 and slot.ticket is None:
             return

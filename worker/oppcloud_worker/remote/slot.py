@@ -250,7 +250,7 @@ class Slot(RunWorker):
                 if job is not None:
                     return job, self.queues[0]
             except LOST as error:  # noqa: PERF203  # the next time may be better
-                _log.warning("slot %s: the queue is away: %s", self.name, error)
+                _log.warning("slot %s: the queue is away: %s", self.name, told(error))
                 self._ended.wait(_AWAY)
 
     def _has_room(self) -> bool:
@@ -369,7 +369,12 @@ def main() -> NoReturn:
         sys.exit(1)
     job_function.serve(slot)
     threading.Thread(target=channel.watch_worker, daemon=True, name="worker").start()
-    slot.work(logging_level="WARNING")
+    try:
+        slot.work(logging_level="WARNING")
+    except redis.RedisError as error:
+        # A server that answers and takes nothing: it is full, another's copy, or part of a cluster.
+        tell({"failed": f"the queue at {redacted(settings.url)} cannot be used: {told(error)}"})
+        sys.exit(1)
     sys.exit(0)
 
 

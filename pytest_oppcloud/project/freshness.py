@@ -1,0 +1,51 @@
+"""Whether a program is older than its sources: whoever forgets `make` tests what was, not what is.
+
+Pure but for looking at files.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .program import Program
+
+#: What is compiled, and what such files include.
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".hxx", ".msg")
+#: Seconds by which a source must be newer: a copied folder gets its files in any order.
+_MARGIN = 2.0
+#: How far above a program its Makefile may be: `opp_makemake` builds in `out/gcc-release` and below.
+_LEVELS = 4
+
+
+def newer_source(program: Program) -> tuple[Path, Path] | None:
+    """Return a file of the program, and the source of it that was changed last, if that was later; else None.
+
+    Sources are those in the folder of the Makefile and below it, but not below other Makefiles.
+    """
+    for file in program.files if program.mode and program.built else ():
+        home = next((folder for folder in islice(file.parents, _LEVELS) if (folder / "Makefile").is_file()), None)
+        newest = max(_sources(home), key=_changed, default=None) if home else None
+        if newest and _changed(newest) > _changed(file) + _MARGIN:
+            return file, newest
+    return None
+
+
+def _sources(home: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(home):
+        inner = [name for name in folders if name != "out" and not name.startswith(".")]
+        folders[:] = [name for name in inner if not Path(place, name, "Makefile").exists()]
+        yield from (Path(place, name) for name in files if name.endswith(_SOURCES))
+
+
+def _changed(file: Path) -> float:
+    """Return when the content was changed, in seconds since the epoch; 0 for a file that is gone or a dead link."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0

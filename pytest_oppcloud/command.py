@@ -49,6 +49,10 @@ _RESULT_FILES = {
     "output-vector-file": f"{RESULTS}/run.vec",
     "snapshot-file": f"{RESULTS}/run.sna",
 }
+#: Result files tell all entries, by which the worker knows them for those of the run, whatever the ini file says; what
+#: OMNeT++ would refuse is left to it (src/envir/resultfileutils.cc).
+_CONFIG_RECORDING = "config-recording"
+_CONFIG_RECORDINGS = frozenset({"all", "none", "config", "params", "essentials", "globalconfig"})
 DEFAULT_INGREDIENTS = "tplx"
 
 
@@ -124,6 +128,8 @@ def command_line_entries(plan: RunPlan, run: Run) -> dict[str, str]:
         entries["sim-time-limit"] = plan.sim_time_limit
     entries.update(plan.overrides)
     named = {key for key, _ in run.entries}
+    if _CONFIG_RECORDING in named and set((run.option(_CONFIG_RECORDING) or "").split()) <= _CONFIG_RECORDINGS:
+        entries[_CONFIG_RECORDING] = "all"
     return entries | {name: file for name, file in _RESULT_FILES.items() if name in named}
 
 
@@ -132,7 +138,7 @@ def decisive_settings(plan: RunPlan, run: Run) -> dict[str, str]:
     settings = {name: value.strip('"') for name in DECISIVE_OPTIONS if (value := run.option(name)) is not None}
     quiet = dict(_QUIET)
     for key, value in command_line_entries(plan, run).items():
-        if quiet.get(key) != value and key != "fingerprint" and key not in _RESULT_FILES:
+        if quiet.get(key) != value and key not in {"fingerprint", _CONFIG_RECORDING, *_RESULT_FILES}:
             settings[key] = value  # noqa: PERF403  # a comprehension would hide the condition
     settings.setdefault("sim-time-limit", UNLIMITED)
     return dict(sorted(settings.items()))

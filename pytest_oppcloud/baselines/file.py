@@ -128,6 +128,8 @@ class BaselineFile:
         if "\r" in text and text.startswith(form.HEADER_WORD):
             line = text.count("\n", 0, text.index("\r")) + 1
             raise self._error("a carriage return: lines end with a line feed alone", line, _MEND_LINE_ENDS)
+        if text.startswith("\ufeff"):
+            raise self._error("a byte order mark before the first line", 1, "Save the file as UTF-8 without one.")
         version = re.fullmatch(rf"{form.HEADER_WORD} ([0-9]+)(?:\.[0-9]+)?", header.split("\n", maxsplit=1)[0])
         if version is None:
             raise self._error(f"not a file of baselines: its first line is not `{form.HEADER}`", 1, _MEND_FILE)

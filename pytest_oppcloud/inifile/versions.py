@@ -21,8 +21,8 @@ class Version:
     missing_options: frozenset[str] = frozenset()
     #: Options that this version has in addition.
     further_options: frozenset[str] = frozenset()
-    #: Options that are not looked at: those of Qtenv, which batch runs do without.
-    ignored_prefixes: tuple[str, ...] = ("qtenv-",)
+    #: Options that are not looked at: of parts that a build may be without, as batch runs are (src/envir/startup.cc).
+    ignored_prefixes: tuple[str, ...] = ("qtenv-", "parsim-")
 
 
 VERSIONS: Final = {
@@ -39,7 +39,7 @@ VERSIONS: Final = {
         name="6.2",
         underscore_in_names=True,
         further_options=frozenset({"record-scalar-results", "record-vector-results"}),
-        ignored_prefixes=("qtenv-", "cmdenv-log-"),
+        ignored_prefixes=("qtenv-", "parsim-", "cmdenv-log-"),
     ),
 }
 

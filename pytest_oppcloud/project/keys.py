@@ -149,10 +149,10 @@ def _words(value: object) -> tuple[str, ...]:
 
 def _programs(value: object) -> tuple[Alternative, ...]:
     """Return the alternatives: one string, a list of commands, or a table of named commands."""
-    if isinstance(value, dict):
+    if value and isinstance(value, dict):
         return tuple(Alternative(name=name, words=_words(item)) for name, item in value.items())
     commands = value if isinstance(value, list) else [value]
-    if not commands:
+    if not value:
         raise ValueError("at least one program was expected")
     alternatives = []
     for item in commands:

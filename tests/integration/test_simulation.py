@@ -74,6 +74,11 @@ def test_the_result_folder_in_a_parameter_is_the_same_in_all_runs(run: Run) -> N
     assert [value.value for value in outcome.values if value.name == "fault"] == ['"in {results}/a.txt"']
 
 
+def test_a_run_number_with_zeros_in_front(run: Run) -> None:
+    outcome = run("none", arguments=("-u", "Cmdenv", "-c", "none", "-r", "0", "--runnumber-width=4"))
+    assert (outcome.cause, outcome.attributes["runnumber"]) == (Cause.COMPLETED, "0000")
+
+
 def test_a_fingerprint_that_fits(run: Run) -> None:
     outcome = run("none", fingerprint=FINGERPRINT)
     assert (outcome.cause, outcome.fingerprint_verdict) == (Cause.COMPLETED, "verified")

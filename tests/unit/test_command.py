@@ -102,6 +102,18 @@ def test_result_files_of_the_ini_file_go_to_the_result_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("value", "given"), [("none", True), ("params config", True), ("config, params", False), ('"none"', False)]
+)
+def test_result_files_tell_all_entries_unless_omnetpp_refuses_the_value(
+    tmp_path: Path, value: str, given: bool
+) -> None:
+    run = first_run(tmp_path, f"{INI}config-recording = {value}\n")
+    request = build_request(plan(tmp_path), run, name="n", expected_fingerprints={})
+    assert ("--config-recording=all" in request.arguments) == given
+    assert "config-recording" not in decisive_settings(plan(tmp_path), run)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", {}),

@@ -164,6 +164,10 @@ def test_options_of_libraries(tmp_path: Path) -> None:
     assert read(tmp_path, text, extra_options=["rng-grouping", "thing-%-x"]).config_names == ("General",)
 
 
+def test_options_of_parts_that_a_build_may_be_without(tmp_path: Path) -> None:
+    read(tmp_path, "parsim-namedpipecommunications-prefix = x\n[A]\nqtenv-default-config = B\n")
+
+
 def test_other_versions(tmp_path: Path) -> None:
     text = "[General]\n**.a = ${my_var=1,2}\n"
     assert expand(read(tmp_path, text), "General")[0].itervars == {"0": "my_var=1"}

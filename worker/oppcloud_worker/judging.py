@@ -239,12 +239,14 @@ def _check_record(request: RunRequest, record: RunRecord, results: Path) -> None
         "runnumber": str(request.run_number),
         "repetition": str(request.repetition),
     }
+    # With `runnumber-width`, there are zeros in front.
+    told = {**record.attributes, "runnumber": record.attributes["runnumber"].lstrip("0") or "0"}
     for name, value in wanted.items():
-        if record.attributes[name] != value:
-            raise _wrong_run(f"{name} {record.attributes[name]!r} instead of {value!r}")
-    told = {**_unnamed(request, record), **record.itervars}
-    if told != dict(request.itervars):
-        raise _wrong_run(f"iteration variables {told} instead of {dict(request.itervars)}")
+        if told[name] != value:
+            raise _wrong_run(f"{name} {told[name]!r} instead of {value!r}")
+    itervars = {**_unnamed(request, record), **record.itervars}
+    if itervars != dict(request.itervars):
+        raise _wrong_run(f"iteration variables {itervars} instead of {dict(request.itervars)}")
     if request.config_keys is not None:
         _check_config(request, request.config_keys, record, results)
 

@@ -40,8 +40,8 @@ def program_lines(items: Iterable[SimulationItem]) -> list[str]:
     programs: dict[tuple[Path, str], ConfigCollector] = {}
     for config, count in Counter(item.parent for item in items).items():
         counts[config.program_line] += count
-        programs.setdefault((config.parent.path, config.program_line), config)
-    outdated = dict.fromkeys(config.outdated for config in programs.values() if config.outdated)
+        programs.setdefault((config.parent.path.parent, config.program_line), config)
+    outdated = dict.fromkeys(filter(None, (config.outdated for config in programs.values())))
     return [*(f"{_plural(count, 'simulation')} {line}" for line, count in counts.items()), *outdated]
 
 

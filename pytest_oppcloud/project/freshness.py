@@ -6,7 +6,6 @@ Pure but for looking at files.
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".hxx", ".msg")
 #: Seconds by which a source must be newer: a copied folder gets its files in any order.
 _MARGIN = 2.0
-#: How far above a program its Makefile may be: `opp_makemake` builds in `out/gcc-release` and below.
-_LEVELS = 4
 
 
 def newer_source(program: Program) -> tuple[Path, Path] | None:
@@ -29,11 +26,17 @@ def newer_source(program: Program) -> tuple[Path, Path] | None:
     Sources are those in the folder of the Makefile and below it, but not below other Makefiles.
     """
     for file in program.files if program.mode and program.built else ():
-        home = next((folder for folder in islice(file.parents, _LEVELS) if (folder / "Makefile").is_file()), None)
+        home = _home(file)
         newest = max(_sources(home), key=_changed, default=None) if home else None
         if newest and _changed(newest) > _changed(file) + _MARGIN:
             return file, newest
     return None
+
+
+def _home(file: Path) -> Path | None:
+    """Return the folder whose Makefile makes the file: its own, or the one that has the `out` folder that it is in."""
+    outputs = (folder.parent for folder in file.parents if folder.name == "out")
+    return next((folder for folder in (file.parent, *outputs) if (folder / "Makefile").is_file()), None)
 
 
 def _sources(home: Path) -> Iterator[Path]:

@@ -326,3 +326,12 @@ def test_a_program_that_is_older_than_its_sources(tmp_path: Path) -> None:
     assert newer_source(built(tmp_path)) == (program, header)
     os.utime(program, (changed, changed + 90))
     assert newer_source(built(tmp_path)) is None
+
+
+def test_a_makefile_further_up_is_not_that_of_the_program(tmp_path: Path) -> None:
+    """All of somebody's home may be below it."""
+    makefile(tmp_path, name="other")
+    program = executable(tmp_path / "model" / "model")
+    (tmp_path / "other.cc").touch()
+    os.utime(program, (0, 0))
+    assert newer_source(built(program.parent)) is None
